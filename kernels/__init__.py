@@ -1,0 +1,1 @@
+"""CUDA kernels, installed as lettergpu.kernels. There are none yet."""
