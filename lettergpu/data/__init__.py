@@ -1,0 +1,1 @@
+"""From IDX files, or from fonts, to upright uint8 images and labels 0, 1, 2, ..."""

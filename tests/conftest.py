@@ -1,0 +1,96 @@
+"""Every namespace that the mathematics must run on, and letters to run it with."""
+
+import gzip
+import os
+from pathlib import Path
+
+import array_api_strict
+import numpy as np
+import pytest
+
+from lettergpu.data.emnist import file_names
+from lettergpu.data.letters import Examples, Letters
+from lettergpu.data.splits import SPLITS
+from lettergpu.device import CPU, Device, cuda_devices, resolve
+
+SECOND = array_api_strict.Device("device1")  # a pretend GPU: touching it from the host raises
+
+
+def _fetch_strict(array):
+    return np.array(array.to_device(array_api_strict.Device("CPU_DEVICE")))
+
+
+def _strict(name, handle):
+    return Device(name, array_api_strict, handle, _fetch_strict)
+
+
+DEVICES = {
+    "numpy": lambda: CPU,
+    "strict": lambda: _strict("strict", None),
+    "strict-device1": lambda: _strict("strict-device1", SECOND),
+    "cupy": lambda: resolve("cuda")[0],
+}
+
+
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.cuda if name == "cupy" else ()) for name in DEVICES], scope="session"
+)
+def device(request):
+    """NumPy, array_api_strict on either of its devices, and CuPy where there is a GPU."""
+    if request.param == "cupy" and (trouble := cuda_devices()[1]):
+        pytest.skip(trouble)
+    return DEVICES[request.param]()
+
+
+@pytest.fixture(scope="session")
+def emnist():
+    """The folder of real letters."""
+    folder = os.environ.get("LETTERGPU_EMNIST")
+    if not folder:
+        pytest.skip("LETTERGPU_EMNIST names no folder with EMNIST's letters")
+    return Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    """A cache folder of the tests' own, shared by all of them."""
+    folder = tmp_path_factory.getbasetemp() / "cache"
+    monkeypatch.setenv("LETTERGPU_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def few_letters():
+    """400 + 80 noisy random patterns of four classes, learnable in an epoch or two."""
+    rng = np.random.default_rng(0)
+    prototypes = np.kron(rng.integers(0, 256, (26, 7, 7)), np.ones((4, 4), int))
+
+    def examples(count):
+        labels = rng.integers(0, 4, count)
+        noise = rng.integers(0, 256, (count, 28, 28))
+        return Examples(((prototypes[labels] + noise) // 2).astype(np.uint8), labels.astype(np.int64))
+
+    return Letters(examples(400), examples(80), SPLITS["letters"].classes, "test", "letters made for tests")
+
+
+def write_idx(path, array):
+    """An IDX file of bytes, gzipped if its name says so."""
+    content = bytes((0, 0, 8, array.ndim)) + np.asarray(array.shape, ">u4").tobytes() + array.astype(np.uint8).tobytes()
+    path.write_bytes(gzip.compress(content, 1) if path.suffix == ".gz" else content)
+
+
+def write_split(folder, letters, split="letters", ending=".gz"):
+    """The four files of a split, as EMNIST's authors would have written them."""
+    folder.mkdir(exist_ok=True)
+    for part in ("train", "test"):
+        examples = getattr(letters, part)
+        images, labels = (folder / (name + ending) for name in file_names(split, part))
+        write_idx(images, examples.images.swapaxes(1, 2))
+        write_idx(labels, examples.labels + SPLITS[split].first_label)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path, few_letters):
+    """`few_letters` as a folder of IDX files."""
+    return write_split(tmp_path / "data", few_letters)

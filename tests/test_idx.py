@@ -1,0 +1,59 @@
+import gzip
+
+import numpy as np
+import pytest
+from conftest import write_idx
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from lettergpu.data.idx import read_idx
+from lettergpu.errors import LettergpuError
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(array=hnp.arrays(np.uint8, hnp.array_shapes(min_dims=3, max_dims=3, max_side=5)))
+def test_what_was_written_is_read(tmp_path, ending, array):
+    write_idx(path := tmp_path / f"images{ending}", array)
+    np.testing.assert_array_equal(read_idx(path, 3), array)
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_truncated_file_is_named(tmp_path, ending, data):
+    write_idx(path := tmp_path / f"images{ending}", np.arange(24).reshape(2, 3, 4))
+    content = path.read_bytes()
+    path.write_bytes(content[: data.draw(st.integers(0, len(content) - 1))])
+    with pytest.raises(LettergpuError, match=f"{path.name} (is truncated|begins with)") as error:
+        read_idx(path, 3)
+    assert "\n" not in str(error.value)
+
+
+def test_bytes_too_many_are_an_error(tmp_path):
+    write_idx(path := tmp_path / "images", np.zeros((2, 3, 4)))
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(LettergpuError, match="promises 2 x 3 x 4 bytes, 25 are there"):
+        read_idx(path, 3)
+
+
+def test_labels_are_not_images(tmp_path):
+    write_idx(path := tmp_path / "labels.gz", np.zeros(4))
+    with pytest.raises(
+        LettergpuError, match="begins with 00000801, not with 00000803: it is not an IDX file of images"
+    ):
+        read_idx(path, 3)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(LettergpuError, match="nowhere is missing"):
+        read_idx(tmp_path / "nowhere", 1)
+
+
+def test_damaged_gzip_is_named(tmp_path):
+    content = bytearray(gzip.compress(bytes(range(256)) * 40))
+    content[len(content) // 2] ^= 0xFF
+    (path := tmp_path / "images.gz").write_bytes(content)
+    with pytest.raises(LettergpuError, match="truncated or damaged"):
+        read_idx(path, 3)

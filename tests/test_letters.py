@@ -1,0 +1,254 @@
+import hashlib
+import http.server
+import threading
+import zipfile
+
+import numpy as np
+import pytest
+from conftest import write_idx, write_split
+
+from lettergpu.data import emnist, glyphs
+from lettergpu.data.letters import Examples, Letters, find_source, load_letters
+from lettergpu.data.splits import SPLITS
+from lettergpu.errors import LettergpuError
+
+IMAGES, LABELS = "emnist-letters-train-images-idx3-ubyte.gz", "emnist-letters-train-labels-idx1-ubyte.gz"
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+@pytest.mark.parametrize("split", SPLITS)
+def test_every_split_is_read_upright_from_zero(split, ending, tmp_path):
+    classes = SPLITS[split].classes
+    rng = np.random.default_rng(15)
+    count = len(classes)
+    parts = [Examples(rng.integers(0, 256, (count, 28, 28)).astype(np.uint8), np.arange(count)) for _ in range(2)]
+    written = Letters(*parts, classes, "", "")
+    letters = load_letters(str(write_split(tmp_path / "data", written, split, ending)), split)
+    assert letters.classes == classes
+    for part in ("train", "test"):
+        np.testing.assert_array_equal(getattr(letters, part).images, getattr(written, part).images)
+        np.testing.assert_array_equal(getattr(letters, part).labels, np.arange(count))
+    assert letters.fingerprint == written.fingerprint
+
+
+def test_the_splits_have_the_papers_classes():
+    assert {name: len(split.classes) for name, split in SPLITS.items()} == {
+        "letters": 26,
+        "balanced": 47,
+        "byclass": 62,
+        "bymerge": 47,
+        "digits": 10,
+        "mnist": 10,
+    }
+    assert all(len(set(split.classes)) == len(split.classes) for split in SPLITS.values())
+
+
+def breaks(folder, how):
+    images, labels = folder / IMAGES, folder / LABELS
+    match how:
+        case "no labels":
+            labels.unlink()
+        case "truncated":
+            images.write_bytes(images.read_bytes()[:1000])
+        case "images and labels swapped":
+            images.rename(folder / "x")
+            labels.rename(images)
+            (folder / "x").rename(labels)
+        case "fewer labels":
+            write_idx(labels, np.ones(399))
+        case "label 0":
+            write_idx(labels, np.zeros(400))
+        case "label 27":
+            write_idx(labels, np.full(400, 27))
+        case "other size":
+            write_idx(images, np.zeros((400, 32, 32)))
+        case "nothing":
+            write_idx(images, np.zeros((0, 28, 28)))
+            write_idx(labels, np.zeros(0))
+
+
+BROKEN = {
+    "no labels": "there is no emnist-letters-train-labels-idx1-ubyte",
+    "truncated": f"{IMAGES} is truncated or damaged",
+    "images and labels swapped": f"{IMAGES} begins with 00000801",
+    "fewer labels": "400 images and .* 399 labels",
+    "label 0": "holds the label 0; the split letters has 1 to 26",
+    "label 27": "holds the label 27; the split letters has 1 to 26",
+    "other size": "32 x 32 pixels, not 28 x 28",
+    "nothing": "holds no images",
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_broken_folders_are_told_apart(how, folder):
+    breaks(folder, how)
+    with pytest.raises(LettergpuError, match=BROKEN[how]) as error:
+        load_letters(str(folder))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "split", "message"),
+    [
+        ("/no/such/folder", "letters", "--data /no/such/folder: there is no such folder"),
+        ("builtin", "digits", "only letters are built in"),
+        ("auto", "byclass", "lettergpu data download --split byclass"),
+        ("auto", "alphabet", "--split alphabet: choose one of letters"),
+    ],
+)
+def test_sources_that_do_not_exist(data, split, message):
+    with pytest.raises(LettergpuError, match=message):
+        find_source(data, split)
+
+
+def test_real_letters(emnist):
+    letters = load_letters(str(emnist))
+    assert letters.train.images.shape == (92_788, 28, 28)
+    assert np.bincount(letters.test.labels).tolist() == [800] * 26
+    # upright: the stem of an L or I stands, so its columns differ more than its rows do
+    stems = letters.train.images[letters.train.labels == 8].mean(axis=0)
+    assert stems.sum(axis=0).std() > 2 * stems.sum(axis=1).std()
+    assert "not all of them the official files" in letters.description
+
+
+def test_builtin_letters_have_emnists_form():
+    images, labels = glyphs.draw(each=20, seed=0)
+    assert images.shape == (520, 28, 28)
+    assert images.dtype == np.uint8
+    assert np.bincount(labels).tolist() == [20] * 26
+    lit = images > 0
+    height = lit.any(axis=2).sum(axis=1)
+    width = lit.any(axis=1).sum(axis=1)
+    side = np.maximum(height, width)  # the longer one fills all but the border of 2 pixels
+    assert (side <= 26).all()
+    assert np.quantile(side, 0.02) >= 24  # a thin point may stay under half a grey level
+    assert not images[:, 0].any()
+    assert not images[:, :, -1].any()
+    assert ((images > 0) & (images < 255)).any(axis=(1, 2)).all()  # anti-aliased
+    tall = height[labels == 8].mean() / width[labels == 8].mean()  # an I keeps its aspect
+    assert tall > 1.5
+    columns = images[labels == 11].mean(axis=0).sum(axis=0)  # an L stands upright, its foot to the right
+    rows = images[labels == 11].mean(axis=0).sum(axis=1)
+    assert rows[20:].sum() > rows[:8].sum()
+    assert columns[:14].sum() > columns[14:].sum()
+
+
+def test_builtin_letters_follow_from_the_seed_and_are_cached(cache, monkeypatch):
+    np.testing.assert_array_equal(glyphs.draw(2, seed=5)[0], glyphs.draw(2, seed=5)[0])
+    assert (glyphs.draw(2, seed=5)[0] != glyphs.draw(2, seed=6)[0]).any()
+    monkeypatch.setitem(glyphs.EACH, "test", 3)
+    monkeypatch.setattr(glyphs, "VERSION", "of this test")
+    first = glyphs.load("test")
+    monkeypatch.setattr(glyphs, "draw", None)
+    again = glyphs.load("test")
+    np.testing.assert_array_equal(first[0], again[0])
+    np.testing.assert_array_equal(first[1], again[1])
+
+
+def test_every_face_has_every_letter():
+    shapes = {(face, letter): glyphs._outline(face, letter)[0].shape for face in glyphs.FACES for letter in "AaZz"}
+    assert len(shapes) == 4 * len(glyphs.FACES)
+    assert all(count > 20 for count, _ in shapes.values())
+
+
+# Downloads, from a server of the test's own
+
+
+@pytest.fixture
+def archive(tmp_path, few_letters, monkeypatch):
+    """A gzip.zip of two splits, taken for the official one."""
+    inside = write_split(tmp_path / "inside", few_letters)
+    path = tmp_path / "served" / "gzip.zip"
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, "w") as file:
+        for name in sorted(inside.iterdir()):
+            file.write(name, f"gzip/{name.name}")
+            file.write(name, f"gzip/{name.name.replace('letters', 'balanced')}")
+    monkeypatch.setattr(emnist, "ARCHIVE_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    return path
+
+
+@pytest.fixture
+def serve(archive):
+    """The archive's address, on this machine; `serve.cut` limits how much of it is sent."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            content = archive.read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: server.cut])
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.cut, server.url = None, f"http://127.0.0.1:{server.server_port}/gzip.zip"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LETTERGPU_CACHE", str(tmp_path / "own cache"))
+    return tmp_path / "own cache"
+
+
+def test_download_verifies_and_unpacks_one_split(serve, own_cache, few_letters):
+    assert find_source("auto", "letters") is None
+    folder = emnist.download("letters", url=serve.url)
+    assert find_source("auto", "letters") == folder
+    assert len(list(folder.iterdir())) == 4
+    np.testing.assert_array_equal(load_letters("auto").train.images, few_letters.train.images)
+    assert emnist.archive_path().is_file()
+    emnist.download("letters", url="http://127.0.0.1:9/", remove_archive=True)  # kept, so not fetched again
+    assert not emnist.archive_path().exists()
+
+
+def test_interrupted_download_leaves_nothing(serve, own_cache):
+    serve.cut = 5000
+    with pytest.raises(LettergpuError, match=f"could not be fetched .*put it at {emnist.archive_path()}"):
+        emnist.download("letters", url=serve.url)
+    assert [path for path in own_cache.rglob("*") if path.is_file()] == []
+    assert find_source("auto", "letters") is None
+
+
+def test_another_archive_is_refused(serve, own_cache, monkeypatch):
+    monkeypatch.setattr(emnist, "ARCHIVE_SHA256", "0" * 64)
+    with pytest.raises(LettergpuError, match="gave another file than the official archive"):
+        emnist.download("letters", url=serve.url)
+    assert [path for path in own_cache.rglob("*") if path.is_file()] == []
+
+
+def test_no_network_says_what_to_do(own_cache):
+    with pytest.raises(LettergpuError, match=r"127.0.0.1:9/x could not be fetched .*--archive FILE") as error:
+        emnist.download("letters", url="http://127.0.0.1:9/x")
+    assert "\n" not in str(error.value)
+
+
+def test_archive_fetched_by_hand(archive, own_cache, tmp_path):
+    folder = emnist.download("balanced", archive=archive)
+    assert {path.name.split("-")[1] for path in folder.iterdir()} == {"balanced"}
+    with pytest.raises(LettergpuError, match="there is no such file"):
+        emnist.download("letters", archive=tmp_path / "nowhere.zip")
+    archive.write_bytes(archive.read_bytes()[:-10])
+    with pytest.raises(LettergpuError, match=r"this is not the official gzip.zip"):
+        emnist.download("letters", archive=archive)
+
+
+def test_damaged_archive_leaves_nothing(archive, own_cache, monkeypatch):
+    with pytest.raises(LettergpuError, match=r"is not EMNIST's gzip.zip"):
+        emnist.download("mnist", archive=archive)  # it holds two other splits
+    assert list((own_cache / "emnist").iterdir()) == []
+
+
+def test_official_files_are_recognised(folder, monkeypatch):
+    assert emnist.verify(folder, "letters") == "not the official file"
+    digests = {path.stem: digest for path, (digest, _) in emnist.checksums(folder, "letters").items()}
+    monkeypatch.setattr(emnist, "OFFICIAL_SHA256", digests)
+    assert emnist.verify(folder, "letters") == "official"
