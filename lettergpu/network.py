@@ -1,0 +1,122 @@
+"""A fully-connected network: a list of dense layers over one flat vector of parameters."""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from .activations import ACTIVATIONS
+from .batches import to_floats
+from .device import CPU, Device
+from .initializers import INITIALIZERS
+from .layers import Dense
+from .losses import LOSSES
+
+CHUNK = 2048  # images whose activations are held at once
+
+
+class Network:
+    """Dense layers from `sizes[0]` inputs to `sizes[-1]` classes, the last one without an activation.
+
+    sizes: (inputs, hidden..., classes); without a hidden layer it is a perceptron. activation: a key of
+    ACTIVATIONS. loss: a key of LOSSES. classes: the name of each class.
+    parameters, gradients: flat vectors, first all weights, layer by layer, then all biases.
+    layers[i].weight (fan_in, fan_out) and layers[i].bias (fan_out,) are writable views into parameters.
+    All parameters are zero until `initialize`.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        activation: str = "tanhexp",
+        loss: str = "softmax",
+        classes: Sequence[str] | None = None,
+        device: Device = CPU,
+        dtype: str = "float32",
+    ):
+        xp = device.namespace
+        self.sizes, self.activation, self.loss, self.device = tuple(sizes), activation, loss, device
+        self.classes = tuple(classes) if classes is not None else tuple(str(i) for i in range(sizes[-1]))
+        self.layout = layout(self.sizes)
+        self.parameters = xp.zeros(parameter_count(self.sizes), dtype=getattr(xp, dtype), device=device.handle)
+        self.gradients = xp.zeros_like(self.parameters)
+
+        weight_count = parameter_count(self.sizes) - sum(self.sizes[1:])
+        self.weights = self.parameters[:weight_count]
+        self.weight_gradients = self.gradients[:weight_count]
+
+        last = len(self.sizes) - 2
+        self.layers = [
+            Dense(
+                self._view(self.parameters, f"layers.{i}.weight"),
+                self._view(self.parameters, f"layers.{i}.bias"),
+                self._view(self.gradients, f"layers.{i}.weight"),
+                self._view(self.gradients, f"layers.{i}.bias"),
+                ACTIVATIONS["identity" if i == last else activation],
+            )
+            for i in range(last + 1)
+        ]
+
+    def _view(self, vector: Any, name: str) -> Any:
+        offset, shape = self.layout[name]
+        return self.device.namespace.reshape(vector[offset : offset + math.prod(shape)], shape, copy=False)
+
+    def initialize(self, rng: np.random.Generator, init: str) -> None:
+        """Draw all weights and biases, layer by layer. init: a key of INITIALIZERS."""
+        xp = self.device.namespace
+        for layer in self.layers:
+            weight, bias = INITIALIZERS[init](rng, *layer.weight.shape)
+            layer.weight[...] = xp.astype(self.device.put(weight), layer.weight.dtype)
+            layer.bias[...] = 0.0 if bias is None else xp.astype(self.device.put(bias), layer.bias.dtype)
+
+    def forward(self, x: Any, *, keep: bool = False) -> Any:
+        """Logits (batch, classes) of pixels x (batch, inputs) in [0, 1]. keep: remember what `backward` needs."""
+        for layer in self.layers:
+            x = layer.forward(x, keep=keep)
+        return x
+
+    def backward(self, gradient: Any, *, add: bool = False) -> None:
+        """Set `gradients` from the gradient of the loss with respect to the logits (batch, classes), or add to them."""
+        for layer in reversed(self.layers):
+            gradient = layer.backward(gradient, add=add, first=layer is self.layers[0])
+
+    def answers(self, images: Any) -> Iterator[tuple[slice, Any]]:
+        """Logits of uint8 images (n, ...), a chunk at a time: (which rows, their logits (rows, classes)).
+
+        images: of `sizes[0]` pixels each, on the host or on the device.
+        """
+        for start in range(0, images.shape[0], CHUNK):
+            rows = slice(start, min(start + CHUNK, images.shape[0]))
+            chunk = self.device.put(images[rows, ...])
+            pixels = self.device.namespace.reshape(chunk, (chunk.shape[0], self.sizes[0]))
+            yield rows, self.forward(to_floats(pixels, self.parameters.dtype))
+
+    def predict_proba(self, images: np.ndarray) -> np.ndarray:
+        """Probabilities (n, classes), on the host, of upright uint8 images (n, 28, 28), letter light on dark.
+
+        With the softmax loss they sum to 1 in each row; with the sigmoid loss each class has its own.
+        """
+        if images.dtype != np.uint8 or images.ndim != 3 or math.prod(images.shape[1:]) != self.sizes[0]:
+            raise ValueError(f"images must be uint8 (n, 28, 28), not {images.dtype} {images.shape}")
+        chunks = [self.device.fetch(LOSSES[self.loss].probabilities(logits)) for _, logits in self.answers(images)]
+        return np.concatenate(chunks) if chunks else np.empty((0, self.sizes[-1]), np.float32)
+
+
+def parameter_count(sizes: Sequence[int]) -> int:
+    """How many weights and biases a network of these sizes has."""
+    return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes))
+
+
+def layout(sizes: Sequence[int]) -> dict[str, tuple[int, tuple[int, ...]]]:
+    """Where each parameter stands in the flat vector: name -> (offset, shape)."""
+    pairs = list(pairwise(sizes))
+    shapes: dict[str, tuple[int, ...]] = {f"layers.{i}.weight": pair for i, pair in enumerate(pairs)}
+    shapes |= {f"layers.{i}.bias": (fan_out,) for i, (_, fan_out) in enumerate(pairs)}
+    table, offset = {}, 0
+    for name, shape in shapes.items():
+        table[name] = offset, shape
+        offset += math.prod(shape)
+    return table

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from lettergpu.losses import LOSSES, one_hot, softmax
+
+
+def numeric_gradient(function, x, h=1e-6):
+    """Central differences of a scalar function of a float64 array."""
+    gradient = np.zeros_like(x)
+    for i in np.ndindex(x.shape):
+        x[i] += h
+        up = function(x)
+        x[i] -= 2 * h
+        down = function(x)
+        x[i] += h
+        gradient[i] = (up - down) / (2 * h)
+    return gradient
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradient_is_the_derivative(name):
+    rng = np.random.default_rng(1)
+    logits, labels = rng.normal(0, 4, (5, 7)), np.asarray([0, 6, 3, 3, 1])
+    loss = LOSSES[name].losses_and_gradient
+    numeric = numeric_gradient(lambda z: loss(z, labels)[0].sum(), logits)
+    np.testing.assert_allclose(loss(logits, labels)[1], numeric, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradient_is_prediction_minus_label(name, device):
+    rng = np.random.default_rng(2)
+    logits, labels = device.put(rng.normal(0, 4, (9, 26)).astype(np.float32)), device.put(np.arange(9))
+    _, gradient = LOSSES[name].losses_and_gradient(logits, labels)
+    expected = device.fetch(LOSSES[name].probabilities(logits)) - np.eye(9, 26, dtype=np.float32)
+    np.testing.assert_allclose(device.fetch(gradient), expected, atol=1e-6)
+
+
+def test_losses_are_the_reports_formulas(device):
+    rng = np.random.default_rng(3)
+    logits, labels = rng.normal(0, 3, (6, 5)), np.asarray([4, 0, 1, 2, 3, 3])
+    y = np.eye(5)[labels]
+    there = device.put(logits), device.put(labels)
+    softmax_of = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    cce = device.fetch(LOSSES["softmax"].losses_and_gradient(*there)[0])
+    np.testing.assert_allclose(cce, -(y * np.log(softmax_of)).sum(axis=1), rtol=1e-12)
+    sigmoid_of = 1 / (1 + np.exp(-logits))
+    bce = device.fetch(LOSSES["sigmoid"].losses_and_gradient(*there)[0])
+    expected = (-y * np.log(sigmoid_of) - (1 - y) * np.log(1 - sigmoid_of)).sum(axis=1)
+    np.testing.assert_allclose(bce, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@given(
+    logits=hnp.arrays(
+        np.float32,
+        hnp.array_shapes(min_dims=2, max_dims=2, max_side=6),
+        elements=st.floats(-(2.0**120), 2.0**120, width=32),
+    ),
+    data=st.data(),
+)
+def test_no_finite_logits_break_a_loss(name, logits, data):
+    labels = np.asarray(
+        data.draw(st.lists(st.integers(0, logits.shape[1] - 1), min_size=(n := len(logits)), max_size=n))
+    )
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        losses, gradient = LOSSES[name].losses_and_gradient(logits, labels)
+    assert np.isfinite(losses).all()
+    assert (losses >= 0).all()
+    assert (np.abs(gradient) <= 1).all()
+    assert losses.dtype == gradient.dtype == np.float32
+
+
+def test_softmax_sums_to_one_and_ignores_a_shift(device):
+    z = np.random.default_rng(4).normal(0, 5, (8, 26)).astype(np.float32)
+    p = device.fetch(softmax(device.put(z)))
+    np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(device.fetch(softmax(device.put(z + 64))), p, rtol=1e-4)
+
+
+def test_one_hot(device):
+    like = device.put(np.zeros((3, 4), np.float32))
+    got = one_hot(device.put(np.asarray([3, 0, 2])), like)
+    assert got.dtype == like.dtype
+    np.testing.assert_array_equal(device.fetch(got), np.eye(4, dtype=np.float32)[[3, 0, 2]])
