@@ -1,0 +1,127 @@
+"""All that a training run can be told, and the only home of its defaults: the report's best run."""
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from .activations import ACTIVATIONS
+from .data.splits import SPLITS
+from .errors import LettergpuError
+from .initializers import INITIALIZERS
+from .losses import LOSSES
+
+CHOICES = {
+    "split": tuple(SPLITS),
+    "activation": tuple(ACTIVATIONS),
+    "loss": tuple(LOSSES),
+    "class_weight": ("none", "balanced"),
+    "init": tuple(INITIALIZERS),
+    "augment": ("none", "rotate"),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Raises LettergpuError if a value makes no sense; the message names the option of the command line."""
+
+    data: str = "auto"  # auto, builtin or a folder of IDX files
+    split: str = "letters"
+    device: str = "auto"  # auto, cpu, cuda or cuda:N
+    hidden: tuple[int, ...] = (512, 256, 128)  # nodes of each hidden layer; () is a perceptron
+    activation: str = "tanhexp"  # of the hidden layers
+    loss: str = "softmax"  # softmax with categorical, or sigmoid with binary cross-entropy
+    class_weight: str = "none"  # balanced: each class counts n / (classes * n of the class)
+    init: str = "uniform"
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = False
+    l2: float = 0.0  # l2 / 2 times the sum of the squared weights is added to the loss
+    batch_size: int = 256  # 0: the whole training set
+    epochs: int = 100  # at most
+    patience: int = 5  # epochs without a lower validation loss before stopping; 0: never stop early
+    augment: str = "rotate"
+    rotation_chance: float = 0.5  # of each image in each epoch
+    rotation_degrees: tuple[float, float] = (10.0, 15.0)  # least and most, either way
+    validation: float | str = 0.2  # share of the train file, or "last": its end, as many as the test file has
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            self._require(name, getattr(self, name) in choices, f"choose one of {', '.join(choices)}")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            numbers = value if isinstance(value, tuple) else (value,)
+            finite = all(math.isfinite(n) for n in numbers if isinstance(n, float))
+            self._require(field.name, finite, "give a finite number")
+        self._require("hidden", all(n >= 1 for n in self.hidden), "give at least 1 node a layer, or none for no layer")
+        self._require("learning_rate", self.learning_rate > 0, "give a number above 0")
+        self._require("momentum", 0 <= self.momentum < 1, "give a number from 0 to below 1")
+        self._require("nesterov", self.momentum > 0 or not self.nesterov, "it needs a --momentum above 0")
+        self._require("l2", self.l2 >= 0, "give 0 or more")
+        self._require("batch_size", self.batch_size >= 0, "give 1 or more, or 0 for the whole training set")
+        self._require("epochs", self.epochs >= 1, "give 1 or more")
+        self._require("patience", self.patience >= 0, "give 1 or more, or 0 never to stop early")
+        self._require("rotation_chance", 0 <= self.rotation_chance <= 1, "give a number from 0 to 1")
+        least, most = self.rotation_degrees
+        self._require("rotation_degrees", 0 <= least <= most <= 180, "give two numbers, least and most")
+        share = self.validation == "last" or (isinstance(self.validation, float) and 0 < self.validation < 1)
+        self._require("validation", share, "give a share between 0 and 1, or last")
+        self._require("seed", self.seed >= 0, "give 0 or more")
+
+    def _require(self, name: str, holds: bool, advice: str) -> None:
+        if not holds:
+            value = getattr(self, name)
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            raise LettergpuError(f"{option(name)} {shown}: {advice}")
+
+    def to_toml(self) -> str:
+        """The text of a config.toml."""
+        import tomli_w
+
+        return tomli_w.dumps(asdict(self))
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any], where: str) -> "Config":
+        """From the entries of a TOML file; those that it lacks keep their defaults. where: for error messages."""
+        known = {field.name: getattr(cls, field.name) for field in fields(cls)}
+        for name, value in table.items():
+            if name not in known:
+                raise LettergpuError(f"{where}: there is no setting {name}; known are {', '.join(known)}")
+            if not _fits(name, value, known[name]):
+                raise LettergpuError(f"{where}: {name} = {value!r} is not of the kind of {known[name]!r}")
+        return cls(**{name: _coerce(value, known[name]) for name, value in table.items()})
+
+    @classmethod
+    def from_file(cls, path: Path) -> "Config":
+        """From a TOML file, a recipe or a run's config.toml."""
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise LettergpuError(f"--recipe {path}: there is no such file") from None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise LettergpuError(f"--recipe {path}: not a readable TOML file ({error})") from error
+        return cls.from_table(table, str(path))
+
+
+def option(name: str) -> str:
+    """The command line's name for a setting."""
+    return "--lr" if name == "learning_rate" else "--" + name.replace("_", "-")
+
+
+def _coerce(value: Any, default: Any) -> Any:
+    if isinstance(default, tuple):
+        return tuple(type(default[0])(item) for item in value)
+    return float(value) if isinstance(default, float) and not isinstance(value, str) else value
+
+
+def _fits(name: str, value: Any, default: Any) -> bool:
+    if isinstance(default, tuple):
+        right_length = name != "rotation_degrees" or (isinstance(value, (list, tuple)) and len(value) == len(default))
+        return right_length and isinstance(value, (list, tuple)) and all(_fits("", item, default[0]) for item in value)
+    if name == "validation" and isinstance(value, str):
+        return True
+    kinds = {bool: (bool,), int: (int,), float: (int, float), str: (str,)}[type(default)]
+    return isinstance(value, kinds) and (isinstance(default, bool) or not isinstance(value, bool))

@@ -1,0 +1,95 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from lettergpu import batches as module
+from lettergpu.augment import rotate
+from lettergpu.batches import batches, draw_angles, hold_out
+from lettergpu.config import Config
+from lettergpu.data.letters import Examples
+from lettergpu.device import CPU
+
+PLAIN = Config(augment="none", batch_size=32)
+
+
+def epoch_of(letters, config, epoch=1, device=CPU, rows=None):
+    images = device.put(letters.train.images.reshape(-1, 784))
+    labels = device.put(letters.train.labels)
+    rows = np.arange(len(letters.train)) if rows is None else rows
+    return list(batches(images, labels, rows, config, epoch, device, device.namespace.float32))
+
+
+def test_an_epoch_holds_every_row_once_with_its_label(few_letters, device):
+    rows = np.arange(0, 400, 3)
+    pieces = epoch_of(few_letters, PLAIN, device=device, rows=rows)
+    assert [piece.x.shape[0] for piece in pieces] == [32, 32, 32, 32, 6]
+    assert all(piece.first and piece.last and piece.batch == piece.x.shape[0] for piece in pieces)
+    x = np.concatenate([device.fetch(piece.x) for piece in pieces])
+    labels = np.concatenate([device.fetch(piece.labels) for piece in pieces])
+    expected = few_letters.train.images[rows].reshape(-1, 784).astype(np.float32) / 255
+    order = np.lexsort(x.T), np.lexsort(expected.T)
+    np.testing.assert_array_equal(x[order[0]], expected[order[1]])
+    np.testing.assert_array_equal(labels[order[0]], few_letters.train.labels[rows][order[1]])
+
+
+def test_the_order_follows_from_seed_and_epoch_alone(few_letters):
+    def labels(epoch, **changes):
+        config = dataclasses.replace(PLAIN, **changes)
+        return np.concatenate([piece.labels for piece in epoch_of(few_letters, config, epoch)]).tolist()
+
+    assert labels(3) == labels(3)
+    assert labels(3) != labels(4)
+    assert labels(3) != labels(3, seed=1)
+
+
+def test_pieces_of_a_full_batch(few_letters, monkeypatch):
+    monkeypatch.setattr(module, "PIECE", 150)
+    pieces = epoch_of(few_letters, dataclasses.replace(PLAIN, batch_size=0))
+    assert [(piece.x.shape[0], piece.batch, piece.first, piece.last) for piece in pieces] == [
+        (150, 400, True, False),
+        (150, 400, False, False),
+        (100, 400, False, True),
+    ]
+
+
+def test_about_half_are_turned_by_10_to_15_degrees_either_way():
+    degrees = np.degrees(draw_angles(20_000, Config(), epoch=1))
+    turned = degrees[degrees != 0]
+    assert len(turned) / len(degrees) == pytest.approx(0.5, abs=0.015)
+    assert np.abs(turned).min() >= 10 - 1e-4
+    assert np.abs(turned).max() <= 15 + 1e-4
+    assert (turned > 0).mean() == pytest.approx(0.5, abs=0.02)
+    assert (draw_angles(100, Config(), epoch=2) != draw_angles(100, Config(), epoch=1)).any()
+    assert not draw_angles(100, Config(rotation_chance=0.0), epoch=1).any()
+
+
+def test_turned_rows_are_the_rotated_images_with_their_own_labels(few_letters, device):
+    config = Config(batch_size=64)
+    names = np.random.default_rng(16).permutation(400)  # a label that names its row
+    letters = dataclasses.replace(few_letters, train=Examples(few_letters.train.images, names))
+    pieces = epoch_of(letters, config, device=device)
+    x = np.concatenate([device.fetch(piece.x) for piece in pieces]).reshape(-1, 28, 28)
+    rows = np.argsort(names)[np.concatenate([device.fetch(piece.labels) for piece in pieces])]
+    plain = letters.train.images[rows].astype(np.float32) / 255
+    turned = (x != plain).any(axis=(1, 2))
+    assert 120 < turned.sum() < 280
+    for angle in np.unique(np.abs(draw_angles(400, config, 1)))[1:4]:  # angles of the epoch, found again
+        guesses = [rotate(plain[turned], np.full(turned.sum(), sign * angle, np.float32)) for sign in (1, -1)]
+        assert min(np.abs(guess - x[turned]).max(axis=(1, 2)).min() for guess in guesses) < 1e-5
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5])
+def test_hold_out_is_a_seeded_partition(share):
+    rows, held = hold_out(1000, share, seed=0, test_count=50)
+    assert len(held) == 1000 * share
+    assert sorted([*rows, *held]) == list(range(1000))
+    assert sorted(held) != list(range(800, 1000))
+    np.testing.assert_array_equal(hold_out(1000, share, 0, 50)[1], held)
+    assert (hold_out(1000, share, 1, 50)[1] != held).any()
+
+
+def test_hold_out_of_the_last_is_the_papers():
+    rows, held = hold_out(124_800, "last", seed=0, test_count=20_800)
+    assert held.tolist() == list(range(104_000, 124_800))
+    assert rows.tolist() == list(range(104_000))

@@ -1,0 +1,88 @@
+import dataclasses
+import tomllib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lettergpu.config import CHOICES, Config
+from lettergpu.errors import LettergpuError
+
+configs = st.builds(
+    Config,
+    data=st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20),
+    hidden=st.lists(st.integers(1, 2000), max_size=4).map(tuple),
+    learning_rate=st.floats(1e-6, 10),
+    momentum=st.floats(0.001, 0.999),
+    nesterov=st.booleans(),
+    l2=st.floats(0, 1),
+    batch_size=st.integers(0, 10_000),
+    validation=st.one_of(st.floats(0.01, 0.99), st.just("last")),
+    seed=st.integers(0, 2**40),
+    **{name: st.sampled_from(choices) for name, choices in CHOICES.items()},
+)
+
+
+@given(configs)
+def test_toml_there_and_back(config):
+    assert Config.from_table(tomllib.loads(config.to_toml()), "here") == config
+
+
+def test_the_defaults_are_the_reports_best_run():
+    config = Config()
+    assert (config.hidden, config.activation, config.loss) == ((512, 256, 128), "tanhexp", "softmax")
+    assert (config.learning_rate, config.momentum, config.batch_size) == (0.1, 0.9, 256)
+    assert (config.augment, config.rotation_chance, config.rotation_degrees) == ("rotate", 0.5, (10.0, 15.0))
+    assert config.patience == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hidden": (0,)}, "--hidden 0: give at least 1 node"),
+        ({"hidden": (512, 0)}, "--hidden 512,0"),
+        ({"activation": "gelu"}, "--activation gelu: choose one of identity, sigmoid"),
+        ({"learning_rate": 0.0}, "--lr 0.0: give a number above 0"),
+        ({"learning_rate": float("nan")}, "--lr nan: give a finite number"),
+        ({"momentum": 1.0}, "--momentum 1.0"),
+        ({"momentum": 0.0, "nesterov": True}, "--nesterov True: it needs a --momentum"),
+        ({"batch_size": -1}, "--batch-size -1"),
+        ({"epochs": 0}, "--epochs 0"),
+        ({"validation": 1.0}, "--validation 1.0: give a share between 0 and 1, or last"),
+        ({"validation": "first"}, "--validation first"),
+        ({"seed": -1}, "--seed -1"),
+        ({"rotation_degrees": (15.0, 10.0)}, "--rotation-degrees 15.0,10.0"),
+    ],
+)
+def test_nonsense_is_refused_by_name(changes, message):
+    with pytest.raises(LettergpuError, match=message):
+        dataclasses.replace(Config(), **changes)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("hiden = [3]", "there is no setting hiden"),
+        ("epochs = 'many'", "epochs = 'many' is not of the kind of 100"),
+        ("epochs = 1.5", "epochs = 1.5 is not"),
+        ("epochs = true", "epochs = True is not"),
+        ("hidden = 512", "hidden = 512 is not"),
+        ("hidden = [1.5]", r"hidden = \[1.5\] is not"),
+        ("rotation_degrees = [1]", "rotation_degrees"),
+        ("epochs = ", "not a readable TOML file"),
+    ],
+)
+def test_bad_recipes_are_refused(text, message, tmp_path):
+    (path := tmp_path / "recipe.toml").write_text(text)
+    with pytest.raises(LettergpuError, match=message):
+        Config.from_file(path)
+
+
+def test_a_missing_recipe_is_named(tmp_path):
+    with pytest.raises(LettergpuError, match=r"--recipe .*none.toml: there is no such file"):
+        Config.from_file(tmp_path / "none.toml")
+
+
+def test_a_recipe_may_write_a_whole_number_for_a_real_one(tmp_path):
+    (path := tmp_path / "recipe.toml").write_text("learning_rate = 1\nrotation_degrees = [5, 10]\n")
+    assert Config.from_file(path) == Config(learning_rate=1.0, rotation_degrees=(5.0, 10.0))
