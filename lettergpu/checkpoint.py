@@ -1,0 +1,104 @@
+"""Networks and training states as .safetensors files: flat tensors, with all else as text in the header.
+
+Tensors: `parameters`, and in a training state also `velocity` and `best_parameters`, all (parameters,).
+Header: `lettergpu` (the version of this format), `sizes`, `activation`, `loss`, `classes`, and `layout`
+(name -> [offset, shape] of each parameter in the flat vector), as JSON; a run's files also hold `config`, as
+TOML, `fingerprint` (sha256 of the training data) and, with a state, its `epoch`, `best_epoch`, `best_loss`.
+"""
+
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from .config import Config
+from .device import CPU, Device
+from .errors import LettergpuError
+from .files import replacing
+from .network import Network, layout, parameter_count
+from .training import State
+
+FORMAT = "1"
+BEST, LAST = "best.safetensors", "last.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file's content. state: None in a file that holds a network only."""
+
+    network: Network
+    config: Config
+    fingerprint: str
+    state: State | None
+
+
+def save(path: Path, network: Network, config: Config, fingerprint: str, state: State | None = None) -> None:
+    """Write a network, or with `state` all that it takes to resume its training."""
+    header = {
+        "lettergpu": FORMAT,
+        "sizes": json.dumps(network.sizes),
+        "activation": network.activation,
+        "loss": network.loss,
+        "classes": json.dumps(network.classes),
+        "layout": json.dumps(network.layout),
+        "config": config.to_toml(),
+        "fingerprint": fingerprint,
+    }
+    if state is None:
+        tensors = {"parameters": network.device.fetch(network.parameters)}
+    else:
+        tensors = {name: getattr(state, name) for name in ("parameters", "velocity", "best_parameters")}
+        header |= {"epoch": str(state.epoch), "best_epoch": str(state.best_epoch), "best_loss": state.best_loss.hex()}
+    with replacing(path) as partial:
+        save_file(tensors, partial, header)
+
+
+def read(path: Path, device: Device = CPU) -> Checkpoint:
+    """The content of a file; of a run folder, that of its best network.
+
+    Raises LettergpuError if there is none, or it is damaged or not of this program.
+    """
+    if path.is_dir():
+        path = path / BEST
+    try:
+        with safe_open(path, framework="np") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no mapping
+    except FileNotFoundError:
+        raise LettergpuError(f"{path}: there is no such file; give a run folder or a .safetensors file") from None
+    except (SafetensorError, OSError) as error:
+        raise LettergpuError(f"{path} is damaged or not a .safetensors file ({error})") from error
+    if header.get("lettergpu") != FORMAT:
+        raise LettergpuError(f"{path} is not a network that this version of lettergpu wrote")
+    try:
+        config = Config.from_table(tomllib.loads(header["config"]), str(path))
+        sizes = tuple(json.loads(header["sizes"]))
+        table = {name: (offset, tuple(shape)) for name, (offset, shape) in json.loads(header["layout"]).items()}
+        expected = (parameter_count(sizes),)
+        if table != layout(sizes) or any(tensor.shape != expected for tensor in tensors.values()):
+            raise ValueError("its tensors are not of the shape that its header promises")
+        network = Network(
+            sizes,
+            activation=header["activation"],
+            loss=header["loss"],
+            classes=json.loads(header["classes"]),
+            device=device,
+            dtype=str(tensors["parameters"].dtype),
+        )
+        network.parameters[...] = device.put(tensors["parameters"])
+        state = None
+        if "epoch" in header:
+            best_loss = float.fromhex(header["best_loss"])
+            best = int(header["best_epoch"]), best_loss, tensors["best_parameters"]
+            state = State(int(header["epoch"]), tensors["parameters"], tensors["velocity"], *best)
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise LettergpuError(f"{path} is damaged: {error}") from error
+    return Checkpoint(network, config, header.get("fingerprint", ""), state)
+
+
+def load(path: str | Path, device: Device = CPU) -> Network:
+    """The trained network of a run folder or a .safetensors file."""
+    return read(Path(path), device).network

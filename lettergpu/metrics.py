@@ -1,0 +1,85 @@
+"""How good a network is: loss, top-k accuracy, the confusion matrix."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, device
+
+from .losses import LOSSES
+from .network import Network
+
+TOP = (1, 2, 5)
+
+
+def ranks(logits: Any, labels: Any) -> Any:
+    """How many classes a row puts before its label: 0 where the prediction is right. (batch, classes) -> (batch,).
+
+    Of equal logits the first class comes first, as in argmax; a NaN comes before everything, so that a broken
+    network scores 0.
+    """
+    xp = array_namespace(logits)
+    classes = xp.arange(logits.shape[-1], dtype=labels.dtype, device=device(logits))
+    own = xp.take_along_axis(logits, labels[:, None], axis=-1)  # (batch, 1)
+    before = xp.logical_not(logits <= own) | ((logits == own) & (classes < labels[:, None]))
+    return xp.sum(xp.astype(before, xp.int64), axis=-1)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """loss: mean cross-entropy in nats, without class weights or L2. ranks: (n,). predicted: (n,).
+
+    confidence: (n,), the probability of the predicted class.
+    """
+
+    loss: float
+    ranks: np.ndarray
+    predicted: np.ndarray
+    confidence: np.ndarray
+
+    def top(self, k: int) -> float:
+        """The share of images whose label is among the k likeliest classes."""
+        return float(np.mean(self.ranks < k))
+
+    def scores(self) -> dict[str, float]:
+        return {"loss": self.loss} | {f"top{k}": self.top(k) for k in TOP}
+
+
+def loss_and_accuracy(network: Network, images: Any, labels: Any, class_weights: Any) -> tuple[float, float]:
+    """Mean weighted loss and top-1 accuracy.
+
+    All arrays are on the device: images (n, 784) uint8, labels (n,), class_weights (classes,).
+    """
+    xp = network.device.namespace
+    loss, correct = 0.0, 0
+    for rows, logits in network.answers(images):
+        losses, _ = LOSSES[network.loss].losses_and_gradient(logits, labels[rows])
+        loss = loss + xp.sum(losses * xp.take(class_weights, labels[rows]))
+        correct = correct + xp.sum(xp.astype(ranks(logits, labels[rows]) == 0, xp.int64))
+    return float(loss) / labels.shape[0], float(correct) / labels.shape[0]
+
+
+def evaluate(network: Network, images: np.ndarray, labels: np.ndarray) -> Evaluation:
+    """The network's answers to uint8 images (n, 28, 28) with labels (n,), on the host."""
+    xp, fetch = network.device.namespace, network.device.fetch
+    loss, parts = 0.0, []
+    for rows, logits in network.answers(images):
+        y = network.device.put(labels[rows])
+        losses, _ = LOSSES[network.loss].losses_and_gradient(logits, y)
+        loss += float(xp.sum(losses))
+        confidence = xp.max(LOSSES[network.loss].probabilities(logits), axis=-1)
+        parts.append([fetch(a) for a in (ranks(logits, y), xp.argmax(logits, axis=-1), confidence)])
+    return Evaluation(loss / len(labels), *(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Counts (classes, classes): row, what it is; column, what it was taken for."""
+    return np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+
+
+def most_confused(matrix: np.ndarray, count: int = 10) -> list[tuple[int, int, int]]:
+    """The unordered pairs of classes mistaken for each other most: (class, class, errors)."""
+    both = np.triu(matrix + matrix.T, k=1)
+    order = np.argsort(-both, axis=None, kind="stable")[:count]
+    pairs = np.transpose(np.unravel_index(order, both.shape))
+    return [(int(a), int(b), int(both[a, b])) for a, b in pairs if both[a, b] > 0]

@@ -1,0 +1,180 @@
+"""The training loop. It yields, the caller shows: nothing is printed or written here."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .batches import SIDE, batches, hold_out
+from .config import Config
+from .data.letters import Letters
+from .device import Device, resolve
+from .errors import LettergpuError
+from .losses import LOSSES
+from .metrics import loss_and_accuracy, ranks
+from .network import Network
+from .optimizers import Momentum
+from .randomness import generator
+
+
+class Diverged(LettergpuError):
+    """The loss is no longer a finite number. The network holds the best parameters so far."""
+
+
+@dataclass
+class State:
+    """Where a training stands after an epoch; with the configuration, all that it takes to go on.
+
+    parameters, velocity, best_parameters: flat vectors on the host. best_loss: the lowest validation loss.
+    """
+
+    epoch: int
+    parameters: np.ndarray
+    velocity: np.ndarray
+    best_epoch: int
+    best_loss: float
+    best_parameters: np.ndarray
+
+    def finished(self, config: Config) -> bool:
+        """Whether all epochs are done, or `patience` of them have passed without a lower validation loss."""
+        return self.epoch >= config.epochs or 0 < config.patience <= self.epoch - self.best_epoch
+
+
+@dataclass
+class EpochReport:
+    """What an epoch came to.
+
+    train_loss, train_accuracy: means over the epoch's batches as they were trained on, augmentation and class
+    weights included, L2 not. val_loss, val_accuracy: on the held-out letters after the epoch, with the same
+    class weights. Losses in nats an image, accuracies from 0 to 1.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    learning_rate: float
+    seconds: float
+    network: Network
+    state: State
+
+
+def class_weights(labels: np.ndarray, classes: int, kind: str) -> np.ndarray:
+    """How much an image of each class counts, (classes,): 1, or for "balanced" n / (classes * n of the class)."""
+    if kind == "none":
+        return np.ones(classes)
+    return len(labels) / (classes * np.maximum(np.bincount(labels, minlength=classes), 1))
+
+
+def fit(
+    config: Config,
+    letters: Letters,
+    *,
+    device: Device | None = None,
+    state: State | None = None,
+    on_batch: Callable[[int], None] = lambda images: None,
+) -> Iterator[EpochReport]:
+    """Train a network; yield a report after each epoch. At the end the network holds the best parameters.
+
+    state: where an earlier training of the same configuration and letters stood; this one goes on from there
+    and comes to the same parameters, bit for bit, on the same device. on_batch: called after each batch (or
+    piece of one) with its number of images, without waiting for the device.
+    Raises Diverged if the loss becomes NaN or infinite, and LettergpuError if the letters cannot be split.
+    """
+    device = device or resolve(config.device)[0]
+    rows, held = hold_out(len(letters.train), config.validation, config.seed, len(letters.test))
+    if not len(rows) or not len(held):
+        raise LettergpuError(
+            f"--validation {config.validation}: of {len(letters.train)} images that leaves {len(rows)} to train on "
+            f"and {len(held)} to validate on"
+        )
+    xp = device.namespace
+    network = Network(
+        (SIDE * SIDE, *config.hidden, len(letters.classes)),
+        activation=config.activation,
+        loss=config.loss,
+        classes=letters.classes,
+        device=device,
+    )
+    network.initialize(generator(config.seed, "parameters"), config.init)
+    optimizer = Momentum(
+        network.parameters,
+        learning_rate=config.learning_rate,
+        momentum=config.momentum,
+        nesterov=config.nesterov,
+    )
+    if state is None:
+        state = State(0, *_snapshot(network, optimizer), 0, math.inf, device.fetch(network.parameters).copy())
+    else:
+        network.parameters[...] = device.put(state.parameters)
+        optimizer.velocity[...] = device.put(state.velocity)
+
+    dtype = network.parameters.dtype
+    images = device.put(letters.train.images.reshape(-1, SIDE * SIDE))  # (n, 784) uint8
+    labels = device.put(letters.train.labels)
+    held_images, held_labels = (xp.take(a, device.put(held), axis=0) for a in (images, labels))
+    weights = class_weights(letters.train.labels[rows], len(letters.classes), config.class_weight)
+    weights = xp.astype(device.put(weights), dtype)  # (classes,)
+
+    while not state.finished(config):
+        began = time.perf_counter()
+        epoch = state.epoch + 1
+        pieces = batches(images, labels, rows, config, epoch, device, dtype)
+        with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is told below, once
+            loss, accuracy = train_epoch(network, optimizer, pieces, weights, config.l2, on_batch)
+            val_loss, val_accuracy = loss_and_accuracy(network, held_images, held_labels, weights)
+        if not (math.isfinite(loss) and math.isfinite(val_loss)):
+            network.parameters[...] = device.put(state.best_parameters)
+            raise Diverged(
+                f"the loss became {loss if not math.isfinite(loss) else val_loss} in epoch {epoch} at learning "
+                f"rate {config.learning_rate:g}: try --lr {config.learning_rate / 10:g}"
+            )
+        parameters, velocity = _snapshot(network, optimizer)
+        best = state.best_epoch, state.best_loss, state.best_parameters
+        if val_loss < state.best_loss:
+            best = epoch, val_loss, parameters
+        state = State(epoch, parameters, velocity, *best)
+        seconds = time.perf_counter() - began
+        yield EpochReport(epoch, loss, accuracy, val_loss, val_accuracy, config.learning_rate, seconds, network, state)
+    network.parameters[...] = device.put(state.best_parameters)
+
+
+def train_epoch(
+    network: Network,
+    optimizer: Momentum,
+    pieces: Any,
+    weights: Any,
+    l2: float,
+    on_batch: Callable[[int], None],
+) -> tuple[float, float]:
+    """One pass over the training set; its mean loss and accuracy. The device is asked only at the end.
+
+    pieces: of `batches`. weights: (classes,), how much an image of each class counts.
+    """
+    xp = network.device.namespace
+    loss_sum, correct, images = 0.0, 0, 0
+    for piece in pieces:
+        logits = network.forward(piece.x, keep=True)  # (rows, classes)
+        losses, gradient = LOSSES[network.loss].losses_and_gradient(logits, piece.labels)
+        weight = xp.take(weights, piece.labels)  # (rows,)
+        gradient *= weight[:, None] / piece.batch
+        network.backward(gradient, add=not piece.first)
+        if piece.last:
+            if l2:
+                network.weight_gradients += l2 * network.weights
+            optimizer.step(network.parameters, network.gradients)
+        loss_sum = loss_sum + xp.sum(losses * weight)
+        correct = correct + xp.sum(xp.astype(ranks(logits, piece.labels) == 0, xp.int64))
+        images += piece.labels.shape[0]
+        on_batch(piece.labels.shape[0])
+    return float(loss_sum) / images, float(correct) / images
+
+
+def _snapshot(network: Network, optimizer: Momentum) -> tuple[np.ndarray, np.ndarray]:
+    """The parameters and the velocity, copied to the host."""
+    fetch = network.device.fetch
+    return fetch(network.parameters).copy(), fetch(optimizer.velocity).copy()

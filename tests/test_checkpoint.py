@@ -1,0 +1,104 @@
+import json
+from string import ascii_uppercase
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import lettergpu
+from lettergpu import checkpoint
+from lettergpu.config import Config
+from lettergpu.errors import LettergpuError
+from lettergpu.network import Network
+from lettergpu.training import State
+
+
+@pytest.fixture
+def network(device):
+    network = Network((784, 20, 26), activation="mish", loss="sigmoid", classes=ascii_uppercase, device=device)
+    network.initialize(np.random.default_rng(17), "report")
+    return network
+
+
+@pytest.fixture
+def saved(tmp_path):
+    network = Network((784, 20, 26))
+    network.initialize(np.random.default_rng(18), "xavier")
+    checkpoint.save(tmp_path / "best.safetensors", network, Config(hidden=(20,)), "abc")
+    return tmp_path / "best.safetensors"
+
+
+def test_a_network_comes_back_the_same(network, tmp_path, device):
+    checkpoint.save(path := tmp_path / "n.safetensors", network, Config(), "abc")
+    images = np.random.default_rng(19).integers(0, 256, (4, 28, 28)).astype(np.uint8)
+    again = lettergpu.load(path)
+    assert (again.sizes, again.activation, again.loss, again.classes) == (
+        (784, 20, 26),
+        "mish",
+        "sigmoid",
+        tuple(ascii_uppercase),
+    )
+    np.testing.assert_array_equal(again.parameters, device.fetch(network.parameters))
+    np.testing.assert_allclose(again.predict_proba(images), network.predict_proba(images), rtol=1e-5)
+    np.testing.assert_array_equal(device.fetch(checkpoint.load(path, device).parameters), again.parameters)
+
+
+def test_a_state_comes_back_the_same(tmp_path):
+    network = Network((784, 26))
+    vectors = [np.random.default_rng(i).normal(size=20_410).astype(np.float32) for i in range(3)]
+    state = State(7, vectors[0], vectors[1], 5, 0.1 + 0.2, vectors[2])
+    checkpoint.save(path := tmp_path / "last.safetensors", network, Config(hidden=()), "abc", state)
+    found = checkpoint.read(path)
+    assert found.fingerprint == "abc"
+    assert found.config == Config(hidden=())
+    assert (found.state.epoch, found.state.best_epoch, found.state.best_loss) == (7, 5, 0.1 + 0.2)
+    np.testing.assert_array_equal(found.state.parameters, vectors[0])
+    np.testing.assert_array_equal(found.state.velocity, vectors[1])
+    np.testing.assert_array_equal(found.state.best_parameters, vectors[2])
+
+
+def test_layout_names_every_parameter(saved):
+    network = lettergpu.load(saved)
+    flat = load_file(saved)["parameters"]
+    header = json.loads(saved.read_bytes()[8 : 8 + int.from_bytes(saved.read_bytes()[:8], "little")])["__metadata__"]
+    offset, shape = json.loads(header["layout"])["layers.1.weight"]
+    np.testing.assert_array_equal(flat[offset : offset + 20 * 26].reshape(shape), network.layers[1].weight)
+
+
+@pytest.mark.parametrize("keep", [0, 5, 100, 1000, -1])
+def test_truncated_files_are_refused(keep, saved):
+    saved.write_bytes(saved.read_bytes()[:keep])
+    with pytest.raises(LettergpuError, match=r"best.safetensors is damaged or not a .safetensors file"):
+        lettergpu.load(saved)
+
+
+def test_other_safetensors_files_are_refused(tmp_path):
+    save_file({"weight": np.zeros(3)}, path := tmp_path / "other.safetensors")
+    with pytest.raises(LettergpuError, match="is not a network that this version of lettergpu wrote"):
+        lettergpu.load(path)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"sizes": "[784, 21, 26]"}, {"sizes": "[]"}, {"layout": "{}"}, {"activation": "x"}]
+)
+def test_headers_that_do_not_fit_are_refused(changes, saved):
+    content = saved.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])["__metadata__"] | changes
+    save_file(load_file(saved), saved, header)
+    with pytest.raises(LettergpuError, match=r"best.safetensors is damaged"):
+        lettergpu.load(saved)
+
+
+def test_nothing_there_is_said(tmp_path):
+    with pytest.raises(LettergpuError, match="there is no such file; give a run folder"):
+        lettergpu.load(tmp_path)
+
+
+def test_a_failed_write_keeps_the_old_file(saved, monkeypatch):
+    before = saved.read_bytes()
+    monkeypatch.setattr(checkpoint, "save_file", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.save(saved, Network((784, 26)), Config(), "abc")
+    assert saved.read_bytes() == before
+    assert list(saved.parent.iterdir()) == [saved]
