@@ -1,0 +1,5 @@
+"""python -m lettergpu."""
+
+from .cli import main
+
+main()

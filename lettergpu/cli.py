@@ -1,0 +1,229 @@
+"""The command line: parse, call, print. Everything heavy is imported inside the commands."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .config import CHOICES, Config, option
+from .data.splits import SPLITS
+from .errors import LettergpuError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Train fully-connected networks to recognise handwritten letters.",
+)
+data_app = typer.Typer(no_args_is_help=True, help="Get EMNIST, and see what letters there are.")
+app.add_typer(data_app, name="data")
+
+
+def main() -> None:
+    """Run the command line; what a user can cause ends in one line and exit code 2."""
+    try:
+        app()
+    except LettergpuError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("stopped", err=True)
+        sys.exit(130)
+
+
+def _setting(name: str, text: str) -> Any:
+    """An option that overrides a setting of Config; its default and choices are shown from there."""
+    default = getattr(Config, name)
+    shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+    if name in CHOICES:
+        text += f" One of {', '.join(CHOICES[name])}."
+    return typer.Option(option(name), help=text, show_default=shown)
+
+
+Data = Annotated[str | None, _setting("data", "auto, builtin, or a folder with EMNIST's IDX files.")]
+SplitName = Annotated[str | None, _setting("split", "EMNIST's split.")]
+DeviceName = Annotated[str | None, _setting("device", "auto, cpu, cuda or cuda:N.")]
+
+
+@app.command()
+def train(
+    data: Data = None,
+    split: SplitName = None,
+    device: DeviceName = None,
+    hidden: Annotated[str | None, _setting("hidden", "Nodes of each hidden layer; none for a perceptron.")] = None,
+    activation: Annotated[str | None, _setting("activation", "Of the hidden layers.")] = None,
+    loss: Annotated[
+        str | None, _setting("loss", "Output: softmax with categorical, sigmoid with binary cross-entropy.")
+    ] = None,
+    class_weight: Annotated[str | None, _setting("class_weight", "balanced lets rare classes count for more.")] = None,
+    init: Annotated[str | None, _setting("init", "How weights are drawn; report draws biases too.")] = None,
+    lr: Annotated[float | None, _setting("learning_rate", "Learning rate.")] = None,
+    momentum: Annotated[float | None, _setting("momentum", "0 is plain gradient descent.")] = None,
+    nesterov: Annotated[
+        bool | None, typer.Option("--nesterov/--no-nesterov", help="Nesterov's momentum.", show_default="no-nesterov")
+    ] = None,
+    l2: Annotated[float | None, _setting("l2", "Adds l2/2 times the squared weights to the loss.")] = None,
+    batch_size: Annotated[int | None, _setting("batch_size", "0 is the whole training set.")] = None,
+    epochs: Annotated[int | None, _setting("epochs", "At most this many.")] = None,
+    patience: Annotated[
+        int | None, _setting("patience", "Stop after so many epochs without a lower validation loss; 0 never.")
+    ] = None,
+    augment: Annotated[str | None, _setting("augment", "rotate turns half of the images by 10 to 15 degrees.")] = None,
+    validation: Annotated[
+        str | None, _setting("validation", "Share to hold out, or last: the train file's end, as EMNIST's authors do.")
+    ] = None,
+    seed: Annotated[int | None, _setting("seed", "Of the split, the weights, the order and the rotations.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run folder to make.", show_default="runs/DATE-TIME-SHAPE-ACTIVATION")
+    ] = None,
+    recipe: Annotated[Path | None, typer.Option(help="A TOML file of settings, such as a run's config.toml.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
+) -> None:
+    """Train a network and evaluate it. The defaults are the report's best run."""
+    given = {
+        "data": data if data in (None, "auto", "builtin") else str(Path(data).expanduser().resolve()),
+        "split": split,
+        "device": device,
+        "hidden": None if hidden is None else _parse_hidden(hidden),
+        "activation": activation,
+        "loss": loss,
+        "class_weight": class_weight,
+        "init": init,
+        "learning_rate": lr,
+        "momentum": momentum,
+        "nesterov": nesterov,
+        "l2": l2,
+        "batch_size": batch_size,
+        "epochs": epochs,
+        "patience": patience,
+        "augment": augment,
+        "validation": None if validation is None else _parse_validation(validation),
+        "seed": seed,
+    }
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if resume and (recipe or out):
+        raise LettergpuError(f"--resume {resume}: it keeps its folder and settings; drop --out and --recipe")
+    if resume and (fixed := changes.keys() - {"data", "device", "epochs", "patience"}):
+        raise LettergpuError(f"{option(min(fixed))}: it belongs to the run and cannot be changed on --resume")
+
+    from . import console
+    from .data.letters import load_letters
+    from .device import resolve
+    from .runs import Run
+
+    if resume:
+        run = Run.resume(resume, changes)
+        place, why = resolve(run.config.device)
+        letters = load_letters(run.config.data, run.config.split)
+        run.check_letters(letters)
+    else:
+        config = replace(Config.from_file(recipe) if recipe else Config(), **changes)
+        place, why = resolve(config.device)
+        letters = load_letters(config.data, config.split)
+        run = Run.create(out, config, letters.fingerprint)
+    console.heading(run, letters, f"{place.name} ({why})")
+    console.follow(run, letters, place)
+    console.scores(run.finish(letters, place), run)
+
+
+def _parse_hidden(text: str) -> tuple[int, ...]:
+    if text.strip() in ("", "none"):
+        return ()
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise LettergpuError(f"--hidden {text}: give numbers of nodes such as 512,256,128, or none") from None
+
+
+def _parse_validation(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run folder or a .safetensors file.", metavar="RUN_OR_FILE")],
+    data: Annotated[
+        str | None, typer.Option(help="auto, builtin, or a folder with EMNIST's IDX files.", show_default="the run's")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Which of EMNIST's splits.", show_default="the run's")] = None,
+    device: DeviceName = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder for the pictures.", show_default="evaluation/ beside the network")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Test a trained network: top-1/2/5, each class, the most confused pairs, pictures."""
+    from . import checkpoint, console, runs
+    from .data.letters import load_test
+    from .device import resolve
+    from .metrics import evaluate as evaluate_network
+
+    found = checkpoint.read(run, resolve(device or Config.device)[0])
+    split = split or found.config.split
+    test, description = load_test(data or found.config.data, split)
+    if found.network.classes != SPLITS[split].classes:
+        raise LettergpuError(f"--split {split}: {run} was trained for other classes, those of {found.config.split}")
+    result = evaluate_network(found.network, test.images, test.labels)
+    folder = out or (run if run.is_dir() else run.parent) / "evaluation"
+    runs.draw_evaluation(folder, found.network, test, result)
+    table = {"data": description} | runs.evaluation_table(found.network, test, result) | {"pictures": str(folder)}
+    if as_json:
+        typer.echo(json.dumps(table, indent=2))
+    else:
+        console.evaluation(table)
+
+
+@app.command()
+def info() -> None:
+    """Show versions, devices, and what is usable and why not."""
+    from . import console
+
+    console.environment()
+
+
+@data_app.command("info")
+def data_info(data: Data = None, split: SplitName = None) -> None:
+    """Count the letters, and say whether their files are the official ones."""
+    from . import console
+    from .data.emnist import checksums
+    from .data.letters import find_source, load_letters
+
+    letters = load_letters(data or Config.data, split or Config.split)
+    folder = find_source(data or Config.data, split or Config.split)
+    console.counts(letters, checksums(folder, split or Config.split) if folder else {})
+
+
+@data_app.command()
+def preview(
+    data: Data = None,
+    split: SplitName = None,
+    out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("letters.png"),
+) -> None:
+    """Draw a contact sheet of the training letters, a class a row."""
+    from .data.letters import load_letters
+    from .plots import plot_preview
+
+    letters = load_letters(data or Config.data, split or Config.split)
+    plot_preview(out, letters.train.images, letters.train.labels, letters.classes)
+    typer.echo(f"{out}: {letters.description}")
+
+
+@data_app.command()
+def download(
+    split: SplitName = None,
+    archive: Annotated[
+        Path | None, typer.Option(help="A gzip.zip that you fetched by hand; nothing is downloaded.")
+    ] = None,
+    remove_archive: Annotated[bool, typer.Option(help="Delete the archive (562 MB) once it is unpacked.")] = False,
+) -> None:
+    """Download EMNIST from NIST, verify it and unpack a split."""
+    from .data import emnist
+
+    folder = emnist.download(split or Config.split, archive=archive, remove_archive=remove_archive)
+    typer.echo(f"EMNIST {split or Config.split} is in {folder}; lettergpu train now uses it")

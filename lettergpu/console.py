@@ -1,0 +1,166 @@
+"""What a person sees: the progress of a training, tables of scores."""
+
+import platform
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from tqdm import tqdm
+
+from .batches import hold_out
+from .data.letters import Letters
+from .device import Device, cuda_devices
+from .errors import LettergpuError
+from .metrics import TOP
+from .network import parameter_count
+from .runs import Run
+from .training import Diverged, EpochReport, fit
+
+DOWNLOAD_HINT = "for real handwriting: lettergpu data download (562 MB), or --data DIR"
+
+
+def heading(run: Run, letters: Letters, device: str) -> None:
+    """Which letters, device and network, before the first epoch."""
+    config = run.config
+    rows, held = hold_out(len(letters.train), config.validation, config.seed, len(letters.test))
+    sizes = (letters.train.images[0].size, *config.hidden, len(letters.classes))
+    print(f"Letters  {letters.description}")
+    print(f"         {len(rows):,} to train on, {len(held):,} to validate on, {len(letters.test):,} to test on")
+    if letters.source == "builtin":
+        print(f"         {DOWNLOAD_HINT}")
+    print(f"Device   {device}")
+    shape, count = "-".join(map(str, sizes)), parameter_count(sizes)
+    print(f"Network  {shape}, {config.activation}, {config.loss}: {count:,} parameters")
+    print(f"Run      {run.folder}", flush=True)
+
+
+def follow(run: Run, letters: Letters, device: Device) -> None:
+    """Train, recording and showing each epoch: a bar on a terminal, and a line an epoch anywhere.
+
+    Ctrl-C stops after the epoch, with its checkpoint written; a second one stops at once.
+    """
+    config = run.config
+    done = run.state.epoch if run.state else 0
+    rows, _ = hold_out(len(letters.train), config.validation, config.seed, len(letters.test))
+    bar = tqdm(
+        total=len(rows) * (config.epochs - done),
+        unit=" images",
+        unit_scale=True,
+        disable=None,  # where there is no terminal
+        leave=False,
+        bar_format="{desc}{percentage:3.0f}%|{bar}| {rate_fmt}, at most {remaining} left{postfix}",
+    )
+    with bar, _interruptible() as interrupted:
+        bar.set_description_str(f"epoch {done + 1}/{config.epochs} ")
+        try:
+            for report in fit(config, letters, device=device, state=run.state, on_batch=bar.update):
+                run.record(report)
+                with tqdm.external_write_mode():
+                    print(_epoch_line(report), flush=True)
+                bar.set_description_str(f"epoch {min(report.epoch + 1, config.epochs)}/{config.epochs} ", refresh=False)
+                bar.set_postfix_str(f"loss {report.val_loss:.3f}, accuracy {report.val_accuracy:.1%}", refresh=False)
+                if interrupted():
+                    break
+        except Diverged as error:
+            if run.state is None:
+                shutil.rmtree(run.folder)
+                raise
+            kept = f"the best network so far, of epoch {run.state.best_epoch}, is kept in {run.folder}"
+            raise LettergpuError(f"{error}; {kept}") from None
+    if run.state and not run.state.finished(config):
+        print(
+            f"Stopped after epoch {run.state.epoch}; go on with: lettergpu train --resume {run.folder}", file=sys.stderr
+        )
+        raise SystemExit(130)
+
+
+def _epoch_line(report: EpochReport) -> str:
+    best = "  lowest so far" if report.state.best_epoch == report.epoch else ""
+    return (
+        f"epoch {report.epoch:3d}   training loss {report.train_loss:.4f} accuracy {report.train_accuracy:6.2%}"
+        f"   validation loss {report.val_loss:.4f} accuracy {report.val_accuracy:6.2%}   {report.seconds:.1f} s{best}"
+    )
+
+
+@contextmanager
+def _interruptible() -> Iterator[Any]:
+    """Turn the first Ctrl-C into a flag, which the function that this yields tells."""
+    asked = False
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        with tqdm.external_write_mode():
+            print("Stopping after this epoch (Ctrl-C again: at once)", file=sys.stderr, flush=True)
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def scores(summary: dict[str, Any], run: Run) -> None:
+    """The final table of a training."""
+    print(f"\n{'':12}{'images':>8}{'loss':>9}" + "".join(f"{f'top-{k}':>9}" for k in TOP))
+    for part in ("train", "validation", "test"):
+        row = summary[part]
+        images = summary["data"][f"{part}_images"]
+        print(f"{part:12}{images:8,}{row['loss']:9.4f}" + "".join(f"{row[f'top{k}']:9.2%}" for k in TOP))
+    print(
+        f"\nBest of {summary['epochs']} epochs: {summary['best_epoch']}, in {summary['seconds']:.0f} s. "
+        f"Letters: {summary['data']['description']}"
+    )
+    print(f"Run folder: {run.folder} (best.safetensors, loss.png, confusion.png, misclassified.png)")
+    print(f"Test it again: lettergpu evaluate {run.folder}")
+
+
+def evaluation(table: dict[str, Any]) -> None:
+    """The tables of `evaluate`."""
+    print(f"{table['data']}: {table['images']:,} images")
+    print(f"loss {table['loss']:.4f}   " + "   ".join(f"top-{k} {table[f'top{k}']:.2%}" for k in TOP))
+    print("\nAccuracy of each class")
+    cells = [f"{name} {'-' if share is None else f'{share:.1%}':>6}" for name, share in table["per_class"].items()]
+    for start in range(0, len(cells), 7):
+        print("   " + "    ".join(cells[start : start + 7]))
+    print("\nMost confused")
+    for pair in table["most_confused"]:
+        print(f"   {' and '.join(pair['classes'])}   {pair['errors']}")
+    print(f"\nPictures: {table['pictures']}/confusion.png, misclassified.png")
+
+
+def counts(letters: Letters, checksums: dict[Path, tuple[str, str]]) -> None:
+    """The tables of `data info`."""
+    print(letters.description)
+    if letters.source == "builtin":
+        print(DOWNLOAD_HINT)
+    print(f"\n{'class':>6}{'train':>9}{'test':>9}")
+    for label, name in enumerate(letters.classes):
+        print(f"{name:>6}{(letters.train.labels == label).sum():9,}{(letters.test.labels == label).sum():9,}")
+    print(f"{'all':>6}{len(letters.train):9,}{len(letters.test):9,}")
+    for path, (digest, verdict) in checksums.items():
+        print(f"\n{path.name}: {verdict}\n   sha256 {digest}")
+
+
+def environment() -> None:
+    """Versions and devices."""
+    print(f"lettergpu {version('lettergpu')}, Python {platform.python_version()}, {platform.platform()}")
+    for package in ("numpy", "array-api-compat", "cupy-cuda13x", "cupy-cuda12x", "safetensors", "matplotlib", "typer"):
+        try:
+            print(f"   {package:18}{version(package)}")
+        except PackageNotFoundError:
+            print(f"   {package:18}not installed")
+    names, trouble = cuda_devices()
+    print("Devices\n   cpu       usable")
+    for index, name in enumerate(names):
+        print(f"   cuda:{index}    {name}, usable")
+    if trouble:
+        print(f"   cuda      not usable: {trouble}")

@@ -1,0 +1,91 @@
+"""Pictures: loss curves, the confusion matrix, misclassified letters, a contact sheet."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from .files import replacing
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with replacing(path) as partial:
+        figure.savefig(partial, format="png", dpi=100)
+
+
+def plot_loss(path: Path, rows: Sequence[dict[str, float]]) -> None:
+    """Loss and accuracy by epoch, trained and held out. rows: those of metrics.csv."""
+    epochs = [row["epoch"] for row in rows]
+    best = min(rows, key=lambda row: row["val_loss"])
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        axes.plot(epochs, [row[f"train_{quantity}"] for row in rows], marker=".", label="training")
+        axes.plot(epochs, [row[f"val_{quantity}"] for row in rows], marker=".", label="validation")
+        axes.axvline(best["epoch"], color="grey", linestyle=":", label=f"best epoch: {best['epoch']:.0f}")
+        axes.set(xlabel="epoch", ylabel=quantity)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend()
+    _save(figure, path)
+
+
+def plot_confusion(path: Path, matrix: np.ndarray, classes: Sequence[str]) -> None:
+    """A confusion matrix with its counts: rows, what it is; columns, what it was taken for."""
+    side = 3 + 0.38 * len(classes)
+    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(matrix, cmap="Blues")
+    figure.colorbar(image, ax=axes, shrink=0.8)
+    ticks = range(len(classes))
+    axes.set(xticks=ticks, yticks=ticks, xticklabels=classes, yticklabels=classes)
+    axes.set(xlabel="Predicted label", ylabel="True label", title=f"{np.trace(matrix):,} of {matrix.sum():,} right")
+    for row, column in np.ndindex(matrix.shape):
+        if count := matrix[row, column]:
+            colour = "white" if count > matrix.max() / 2 else "black"
+            axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=colour)
+    _save(figure, path)
+
+
+def _show(axes: Axes, image: np.ndarray, title: str = "") -> None:
+    axes.imshow(image, cmap="gray", vmin=0, vmax=255)
+    axes.set_title(title, fontsize=9)
+    axes.set_axis_off()
+
+
+def plot_misclassified(
+    path: Path,
+    images: np.ndarray,
+    labels: np.ndarray,
+    predicted: np.ndarray,
+    confidence: np.ndarray,
+    classes: Sequence[str],
+    count: int = 48,
+) -> None:
+    """The most confident errors, each with what it is, what it was taken for, and how surely."""
+    wrong = np.flatnonzero(predicted != labels)
+    wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
+    columns, rows = 8, max(1, -(-len(wrong) // 8))
+    figure = Figure(figsize=(1.35 * columns, 1.55 * rows + 0.4), layout="constrained")
+    figure.suptitle(f"Most confident errors: what it is → what it was taken for ({len(wrong)} shown)")
+    for axes in (cells := figure.subplots(rows, columns).ravel()):
+        axes.set_axis_off()
+    for axes, i in zip(cells, wrong, strict=False):
+        _show(axes, images[i], f"{classes[labels[i]]} → {classes[predicted[i]]}  {confidence[i]:.0%}")
+    _save(figure, path)
+
+
+def plot_preview(path: Path, images: np.ndarray, labels: np.ndarray, classes: Sequence[str], columns: int = 20) -> None:
+    """A contact sheet: the first images of each class, a class a row."""
+    side = images.shape[1]
+    sheet = np.zeros((len(classes) * side, columns * side), np.uint8)
+    for row in range(len(classes)):
+        for column, image in enumerate(images[labels == row][:columns]):
+            sheet[row * side : (row + 1) * side, column * side : (column + 1) * side] = image
+    figure = Figure(figsize=(0.45 * columns + 0.6, 0.45 * len(classes) + 0.3), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(sheet, cmap="gray", vmin=0, vmax=255)
+    axes.set(xticks=[], yticks=[(row + 0.5) * side for row in range(len(classes))], yticklabels=classes)
+    _save(figure, path)

@@ -1,0 +1,155 @@
+"""A run folder: everything that one training leaves behind, and enough to go on with it elsewhere.
+
+config.toml        all settings; train from it again with --recipe
+metrics.csv        a line an epoch
+best.safetensors   the network of the lowest validation loss
+last.safetensors   the training state after the last epoch
+summary.json, loss.png, confusion.png, misclassified.png, once it has ended
+"""
+
+import csv
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from . import checkpoint
+from .batches import hold_out
+from .config import Config
+from .data.letters import Examples, Letters
+from .device import Device
+from .errors import LettergpuError
+from .files import replacing
+from .metrics import Evaluation, confusion_matrix, evaluate, most_confused
+from .network import Network
+from .training import EpochReport, State
+
+METRICS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+
+
+@dataclass
+class Run:
+    """rows: the lines of metrics.csv. state: where the training stands, None before the first epoch."""
+
+    folder: Path
+    config: Config
+    fingerprint: str
+    rows: list[dict[str, float]] = field(default_factory=list)
+    state: State | None = None
+
+    @classmethod
+    def create(cls, out: Path | None, config: Config, fingerprint: str) -> "Run":
+        """A new folder, by default runs/DATE-TIME-SHAPE-ACTIVATION. Raises LettergpuError if `out` holds anything."""
+        folder = out or _free_folder(config)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise LettergpuError(f"--out {folder}: it exists already; choose another, or go on with --resume {folder}")
+        run = cls(folder, config, fingerprint)
+        run._write_text("config.toml", config.to_toml())
+        return run
+
+    @classmethod
+    def resume(cls, folder: Path, changes: dict[str, Any]) -> "Run":
+        """An earlier run as it stood after its last finished epoch. changes: settings that may differ from now on."""
+        path = folder / checkpoint.LAST
+        if not path.is_file():
+            raise LettergpuError(f"--resume {folder}: it holds no {checkpoint.LAST}, so no epoch to go on from")
+        last = checkpoint.read(path)
+        if last.state is None:
+            raise LettergpuError(f"--resume {folder}: {path} holds a network but no training state")
+        config = Config.from_table(vars(last.config) | changes, str(path))
+        rows = [row for row in _read_metrics(folder / "metrics.csv") if row["epoch"] <= last.state.epoch]
+        run = cls(folder, config, last.fingerprint, rows, last.state)
+        run._write_text("config.toml", config.to_toml())
+        return run
+
+    def check_letters(self, letters: Letters) -> None:
+        """Raise LettergpuError unless these are the letters that the run was trained on so far."""
+        if letters.fingerprint != self.fingerprint:
+            raise LettergpuError(
+                f"--resume {self.folder}: it was trained on other letters than {letters.description}; "
+                "name its own with --data"
+            )
+
+    def record(self, report: EpochReport) -> None:
+        """Write what an epoch came to. `last` is written at the end: a crash before it makes this epoch run again."""
+        self.state = report.state
+        self.rows.append({name: getattr(report, name) for name in METRICS})
+        with replacing(self.folder / "metrics.csv") as partial, partial.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(METRICS)
+            writer.writerows([f"{row[name]:.8g}" for name in METRICS] for row in self.rows)
+        if report.state.best_epoch == report.epoch:
+            checkpoint.save(self.folder / checkpoint.BEST, report.network, self.config, self.fingerprint)
+        checkpoint.save(self.folder / checkpoint.LAST, report.network, self.config, self.fingerprint, report.state)
+
+    def finish(self, letters: Letters, device: Device) -> dict[str, Any]:
+        """Evaluate the best network, write summary.json and the pictures, and return the summary."""
+        from .plots import plot_loss
+
+        assert self.state is not None
+        network = checkpoint.load(self.folder, device)
+        rows, held = hold_out(len(letters.train), self.config.validation, self.config.seed, len(letters.test))
+        parts = {"train": letters.train.take(rows), "validation": letters.train.take(held), "test": letters.test}
+        results = {name: evaluate(network, part.images, part.labels) for name, part in parts.items()}
+        summary: dict[str, Any] = {name: result.scores() for name, result in results.items()}
+        summary |= {
+            "parameters": int(network.parameters.shape[0]),
+            "epochs": self.state.epoch,
+            "best_epoch": self.state.best_epoch,
+            "seconds": round(sum(row["seconds"] for row in self.rows), 3),
+            "device": device.name,
+            "data": {"source": letters.source, "description": letters.description, "fingerprint": letters.fingerprint}
+            | {f"{name}_images": len(part) for name, part in parts.items()},
+        }
+        plot_loss(self.folder / "loss.png", self.rows)
+        draw_evaluation(self.folder, network, letters.test, results["test"])
+        self._write_text("summary.json", json.dumps(summary, indent=2) + "\n")
+        return summary
+
+    def _write_text(self, name: str, text: str) -> None:
+        with replacing(self.folder / name) as partial:
+            partial.write_text(text, encoding="utf-8")
+
+
+def _free_folder(config: Config) -> Path:
+    shape = "-".join(map(str, config.hidden)) or "perceptron"
+    name = f"{datetime.now():%Y%m%d-%H%M%S}-{shape}-{config.activation}"
+    candidates = (Path("runs") / (name + suffix) for suffix in ("", *(f"-{n}" for n in range(2, 1000))))
+    return next(folder for folder in candidates if not folder.exists())
+
+
+def _read_metrics(path: Path) -> Iterable[dict[str, float]]:
+    try:
+        with path.open(newline="") as file:
+            return [{name: float(row[name]) for name in METRICS} for row in csv.DictReader(file)]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise LettergpuError(f"{path} is missing or damaged ({error})") from error
+
+
+def draw_evaluation(folder: Path, network: Network, test: Examples, result: Evaluation) -> None:
+    """confusion.png and misclassified.png."""
+    from .plots import plot_confusion, plot_misclassified
+
+    matrix = confusion_matrix(test.labels, result.predicted, len(network.classes))
+    plot_confusion(folder / "confusion.png", matrix, network.classes)
+    plot_misclassified(
+        folder / "misclassified.png", test.images, test.labels, result.predicted, result.confidence, network.classes
+    )
+
+
+def evaluation_table(network: Network, test: Examples, result: Evaluation) -> dict[str, Any]:
+    """Scores, per-class accuracy and the most confused pairs, as `evaluate --json` prints them."""
+    matrix = confusion_matrix(test.labels, result.predicted, len(network.classes))
+    return result.scores() | {
+        "images": len(test),
+        "per_class": {
+            name: int(matrix[i, i]) / int(matrix[i].sum()) if matrix[i].any() else None
+            for i, name in enumerate(network.classes)
+        },
+        "most_confused": [
+            {"classes": [network.classes[a], network.classes[b]], "errors": errors}
+            for a, b, errors in most_confused(matrix)
+        ],
+    }

@@ -1,0 +1,354 @@
+"""The command line as a user types it: a process of its own, what it prints, what it leaves behind."""
+
+import csv
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import tomllib
+
+import numpy as np
+import pytest
+from conftest import write_idx, write_split
+from PIL import Image
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+import lettergpu
+from lettergpu import checkpoint
+from lettergpu.config import CHOICES, Config
+from lettergpu.device import cuda_devices
+from lettergpu.runs import METRICS
+
+QUICK = ("--hidden", "24,16", "--batch-size", "32", "--lr", "0.03", "--epochs", "3")
+SUMMARY_KEYS = {"train", "validation", "test", "parameters", "epochs", "best_epoch", "seconds", "device", "data"}
+
+
+def lettergpu_(*words, cwd, **kwargs):
+    command = [sys.executable, "-m", "lettergpu", *map(str, words)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, **kwargs)
+
+
+@pytest.fixture
+def run(folder, tmp_path):
+    """A finished quick run."""
+    done = lettergpu_("train", "--data", folder, *QUICK, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    return tmp_path / "run"
+
+
+def test_help_names_every_setting_with_its_default(tmp_path):
+    text = lettergpu_("train", "--help", cwd=tmp_path, env=os.environ | {"COLUMNS": "200"}).stdout
+    for name in [
+        "data",
+        "split",
+        "device",
+        "hidden",
+        "activation",
+        "loss",
+        "class-weight",
+        "init",
+        "lr",
+        "momentum",
+        "nesterov",
+        "l2",
+        "batch-size",
+    ]:
+        assert f"--{name} " in text, name
+    for name in ["epochs", "patience", "augment", "validation", "seed", "out", "recipe", "resume"]:
+        assert f"--{name} " in text, name
+    for choices in CHOICES.values():
+        assert ", ".join(choices) in " ".join(text.split())
+    assert "[default: (512,256,128)]" in text
+
+
+def test_import_and_help_stay_light(tmp_path):
+    heavy = ["numpy", "scipy", "matplotlib", "cupy"]
+    code = f"import sys, lettergpu, lettergpu.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_run_leaves_all_that_it_promises(run, folder):
+    config = tomllib.loads((run / "config.toml").read_text())
+    assert Config.from_table(config, "") == Config(
+        data=str(folder), hidden=(24, 16), batch_size=32, learning_rate=0.03, epochs=3
+    )
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == METRICS
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary.keys() >= SUMMARY_KEYS
+    for part in ("train", "validation", "test"):
+        assert summary[part].keys() == {"loss", "top1", "top2", "top5"}
+        assert 0 < summary[part]["top1"] <= summary[part]["top2"] <= summary[part]["top5"] <= 1
+    assert summary["parameters"] == 784 * 24 + 24 + 24 * 16 + 16 + 16 * 26 + 26
+    assert summary["data"]["source"] == str(folder)
+    best = min(rows, key=lambda row: float(row["val_loss"]))
+    assert summary["validation"]["loss"] == pytest.approx(float(best["val_loss"]), rel=1e-5)
+    for name in ("loss.png", "confusion.png", "misclassified.png"):
+        with Image.open(run / name) as picture:
+            assert min(picture.size) > 300
+            assert len(set(picture.convert("L").tobytes())) > 20, f"{name} is blank"
+    assert sorted(path.name for path in run.iterdir() if path.name.startswith(".")) == []
+
+
+def test_python_reads_the_run(run, few_letters):
+    network = lettergpu.load(run)
+    p = network.predict_proba(few_letters.test.images)
+    top1 = json.loads((run / "summary.json").read_text())["test"]["top1"]
+    assert (p.argmax(axis=1) == few_letters.test.labels).mean() == pytest.approx(top1)
+
+
+def test_evaluate_says_the_same_as_train(run, folder, tmp_path):
+    summary = json.loads((run / "summary.json").read_text())["test"]
+    for target in ("run", "run/best.safetensors", "run/last.safetensors"):
+        done = lettergpu_("evaluate", target, "--data", folder, "--json", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        table = json.loads(done.stdout)
+        if "last" not in target:
+            assert {key: table[key] for key in summary} == summary
+        assert list(table["per_class"]) == list("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+        assert table["per_class"]["Z"] is None
+        assert (run / "evaluation" / "confusion.png").stat().st_size > 10_000
+    text = lettergpu_("evaluate", "run", cwd=tmp_path).stdout
+    assert f"top-1 {summary['top1']:.2%}" in text
+
+
+def test_a_runs_config_trains_the_same_network_again(run, tmp_path):
+    done = lettergpu_("train", "--recipe", run / "config.toml", "--out", "again", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name, vector in parameters(run).items():
+        np.testing.assert_array_equal(parameters(tmp_path / "again")[name], vector)
+
+
+def test_default_folder_and_auto_letters(tmp_path, folder):
+    for _ in range(2):
+        assert lettergpu_("train", "--data", "data", *QUICK, "--epochs", "1", cwd=tmp_path).returncode == 0
+    folders = list((tmp_path / "runs").iterdir())
+    assert len(folders) == 2
+    assert all("24-16-tanhexp" in folder.name for folder in folders)
+
+
+def test_builtin_letters_are_trained_on_and_named(tmp_path):
+    done = lettergpu_("train", "--hidden", "none", "--epochs", "1", "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "built-in letters, drawn from fonts (not handwriting)" in done.stdout
+    assert "lettergpu data download" in done.stdout
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["parameters"] == 20_410
+    assert summary["data"]["source"] == "builtin"
+    assert summary["test"]["top1"] > 0.5
+    info = lettergpu_("data", "info", cwd=tmp_path).stdout
+    assert "26,000" in info
+    assert lettergpu_("data", "preview", "--out", "sheet.png", cwd=tmp_path).returncode == 0
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert len(set(sheet.convert("L").tobytes())) > 100
+
+
+# Stopping and going on
+
+
+def parameters(folder):
+    return load_file(folder / "last.safetensors")
+
+
+def start(folder, *words):
+    command = [sys.executable, "-u", "-m", "lettergpu", "train", "--data", str(folder), *QUICK, *words]
+    return subprocess.Popen(command, cwd=folder.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(process, text):
+    for line in process.stdout:
+        if text in line:
+            return
+    raise AssertionError(f"{text!r} was not printed: {process.stderr.read()}")
+
+
+def test_killed_and_resumed_is_bit_for_bit_the_same(folder, tmp_path):
+    epochs = ("--epochs", "40", "--patience", "0")
+    whole = lettergpu_("train", "--data", folder, *QUICK, *epochs, "--out", "whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    with start(folder, *epochs, "--out", "killed") as process:
+        wait_for(process, "epoch   5 ")
+        process.send_signal(signal.SIGKILL)
+    assert not (tmp_path / "killed" / "summary.json").exists()
+    resumed = lettergpu_("train", "--resume", "killed", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "epoch   4 " not in resumed.stdout
+    assert "epoch  40 " in resumed.stdout
+    for name, vector in parameters(tmp_path / "whole").items():
+        np.testing.assert_array_equal(vector, parameters(tmp_path / "killed")[name])
+    assert load_file(tmp_path / "whole/best.safetensors")["parameters"].tolist() == (
+        load_file(tmp_path / "killed/best.safetensors")["parameters"].tolist()
+    )
+    lines = [(tmp_path / name / "metrics.csv").read_text().splitlines() for name in ("whole", "killed")]
+    assert [line.rsplit(",", 1)[0] for line in lines[0]] == [line.rsplit(",", 1)[0] for line in lines[1]]
+
+
+def test_interrupt_finishes_the_epoch_and_says_how_to_go_on(folder, tmp_path):
+    with start(folder, "--epochs", "5000", "--patience", "0", "--out", "run") as process:
+        wait_for(process, "epoch   2 ")
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "go on with: lettergpu train --resume run" in errors
+    assert "Traceback" not in errors
+    epoch = int(rest.strip().splitlines()[-1].split()[1]) if rest.strip() else 2
+    assert checkpoint.read(tmp_path / "run/last.safetensors").state.epoch == epoch
+    done = lettergpu_("train", "--resume", "run", "--epochs", epoch + 1, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\nepoch ") == 1
+
+
+def test_a_finished_run_can_be_given_more_epochs(run, tmp_path):
+    done = lettergpu_("train", "--resume", "run", "--epochs", "5", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((run / "summary.json").read_text())["epochs"] == 5
+
+
+def test_a_moved_run_and_moved_letters_go_on_together(run, folder, tmp_path):
+    run.rename(tmp_path / "elsewhere")
+    folder.rename(tmp_path / "letters")
+    done = lettergpu_("train", "--resume", "elsewhere", "--data", "letters", "--epochs", "4", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_progress_on_a_terminal(folder, tmp_path):
+    """A bar with rate, time left, loss and accuracy; a pseudo-terminal stands for the user's."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (40, 160))
+    words = ["train", "--data", str(folder), *QUICK, "--epochs", "60", "--patience", "0", "--out", "run"]
+    command = [sys.executable, "-m", "lettergpu", *words]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                shown += os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                break
+    os.close(ours)
+    assert process.returncode == 0
+    text = shown.decode()
+    for part in ("epoch 1/60", "images/s", "at most", "left", "loss 0.", "accuracy "):
+        assert part in text, part
+
+
+# What a user can get wrong: one line that names it, exit code 2, nothing half-written
+
+
+def complaint(done):
+    assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--hidden", "0"], "--hidden 0: give at least 1 node a layer"),
+        (["--hidden", "many"], "--hidden many: give numbers of nodes"),
+        (["--lr", "-1"], "--lr -1.0: give a number above 0"),
+        (["--activation", "gelu"], "--activation gelu: choose one of"),
+        (["--device", "tpu"], "--device tpu: choose auto, cpu, cuda or cuda:N"),
+        (["--device", "cuda:x"], "--device cuda:x: choose"),
+        (["--data", "nowhere"], "there is no such folder"),
+        (["--recipe", "nowhere.toml"], "--recipe nowhere.toml: there is no such file"),
+        (["--resume", "nowhere"], "--resume nowhere: it holds no last.safetensors"),
+        (["--resume", "nowhere", "--lr", "1"], "--lr: it belongs to the run and cannot be changed on --resume"),
+        (["--resume", "nowhere", "--out", "x"], "--resume nowhere: it keeps its folder"),
+        (["--split", "digits"], "--split digits: only letters are built in"),
+        (["--out", "data"], "--out data: it exists already"),
+        (["--out", "/proc/nowhere/run"], "cannot be written"),
+    ],
+)
+def test_bad_options(words, message, folder, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    own_letters = {"--data", "--split", "--resume"} & set(words)
+    done = lettergpu_("train", *(() if own_letters else ("--data", "data")), *words, cwd=tmp_path)
+    assert message in complaint(done)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.skipif(bool(cuda_devices()[0]), reason="there is a GPU here")
+@pytest.mark.parametrize("name", ["cuda", "cuda:1"])
+def test_cuda_without_a_gpu_says_what_is_missing(name, folder, tmp_path):
+    message = complaint(lettergpu_("train", "--data", "data", "--device", name, cwd=tmp_path))
+    assert message.startswith(f"error: --device {name}: CuPy ")
+    assert "--device cpu" in message
+    assert "CuPy" in lettergpu_("info", cwd=tmp_path).stdout
+    auto = lettergpu_("train", "--data", "data", *QUICK, "--epochs", "1", cwd=tmp_path)
+    assert "Device   cpu (CuPy" in auto.stdout
+
+
+def test_a_diverging_run_keeps_the_best(run, tmp_path):
+    before = (run / "best.safetensors").read_bytes()
+    with safe_open(run / "last.safetensors", framework="np") as file:
+        header = file.metadata()
+    state = parameters(run)
+    state["velocity"][:] = 1e30
+    save_file(state, run / "last.safetensors", header)
+    message = complaint(lettergpu_("train", "--resume", "run", "--epochs", "9", cwd=tmp_path))
+    assert "the loss became" in message
+    assert "try --lr" in message
+    assert "the best network so far, of epoch 3, is kept in run" in message
+    assert (run / "best.safetensors").read_bytes() == before
+
+
+def test_a_run_that_diverges_at_once_leaves_nothing(folder, tmp_path):
+    words = ("--lr", "1e30", "--out", "run")
+    assert "in epoch 1" in complaint(lettergpu_("train", "--data", "data", *QUICK, *words, cwd=tmp_path))
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_letters_are_not_gone_on_with(run, folder, tmp_path):
+    write_idx(folder / "emnist-letters-train-labels-idx1-ubyte.gz", np.ones(400))
+    assert "it was trained on other letters" in complaint(
+        lettergpu_("train", "--resume", "run", "--epochs", "9", cwd=tmp_path)
+    )
+
+
+def test_bad_checkpoints(run, folder, tmp_path):
+    (run / "best.safetensors").write_bytes((run / "best.safetensors").read_bytes()[:5000])
+    assert "best.safetensors is damaged" in complaint(lettergpu_("evaluate", "run", cwd=tmp_path))
+    assert "there is no such file" in complaint(lettergpu_("evaluate", "nowhere", cwd=tmp_path))
+    message = complaint(
+        lettergpu_("evaluate", "run/last.safetensors", "--split", "digits", "--data", folder, cwd=tmp_path)
+    )
+    assert "emnist-digits-test-images" in message
+
+
+def test_evaluating_on_another_split_is_refused(run, few_letters, tmp_path):
+    write_split(tmp_path / "digits", few_letters, "digits")
+    message = complaint(lettergpu_("evaluate", "run", "--split", "digits", "--data", "digits", cwd=tmp_path))
+    assert "--split digits: run was trained for other classes" in message
+
+
+# On real letters
+
+
+def test_real_run_uses_little_memory(emnist, tmp_path):
+    """The default training's peak, an epoch of it, stays under 700 MB."""
+    code = (
+        "import resource, sys\n"
+        "sys.argv = ['lettergpu', 'train', '--data', sys.argv[1], '--epochs', '1', '--out', 'run']\n"
+        "from lettergpu.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, emnist], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout.split()[-1]) < 700_000
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["data"]["train_images"] == 74_230
+    assert summary["test"]["top1"] > 0.8
