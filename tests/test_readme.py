@@ -1,0 +1,31 @@
+import re
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from lettergpu.cli import app
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_python_example_runs(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names = {}
+    exec(code, names)
+    assert names["probabilities"].shape == (len(names["letters"].test), 26)
+    assert names["network"].layers[0].weight.shape == (784, 128)
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    "line", sorted(set(re.findall(r"lettergpu (?:train|evaluate|info|data \w+)[^\n|`#]*", README)))
+)
+def test_every_command_and_option_exists(line):
+    command = get_command(app)
+    words = line.split()[1:]
+    while words and hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    known = {name for parameter in command.params for name in parameter.opts} | {"--help"}
+    options = {word for word in words if word.startswith("--")}
+    assert options <= known, options - known
