@@ -20,6 +20,11 @@ class Activation(NamedTuple):
     slope: Callable[[Any], Any]
 
 
+def _clamp(xp, z, highest):
+    # not xp.clip: array-api-compat's for CuPy reads a mask back from the GPU
+    return xp.minimum(xp.maximum(z, LOWEST), highest)
+
+
 def _sech2(xp, u):
     """1 - tanh(u)^2, without the cancellation."""
     s = xp.exp(-xp.abs(u))
@@ -74,13 +79,13 @@ def swish(z):
 
 def swish_slope(z):
     """s + z s (1 - s) with s = sigmoid(z)."""
-    return sigmoid(z) + array_namespace(z).clip(z, LOWEST, -LOWEST) * sigmoid_slope(z)
+    return sigmoid(z) + _clamp(array_namespace(z), z, -LOWEST) * sigmoid_slope(z)
 
 
 def _mish_terms(z):
     # n = e^2z + 2 e^z, so that tanh(ln(1 + e^z)) = n / (n + 2); 1 in float64 from z = 25
     xp = array_namespace(z)
-    z = xp.clip(z, LOWEST, 25.0)
+    z = _clamp(xp, z, 25.0)
     e = xp.exp(z)
     return z, e, e * (e + 2.0)
 
@@ -107,7 +112,7 @@ def tanhexp(z):
 def tanhexp_slope(z):
     """tanh(e^z) - z e^z (tanh(e^z)^2 - 1); 1 in float64 from z = 4."""
     xp = array_namespace(z)
-    z = xp.clip(z, LOWEST, 4.0)
+    z = _clamp(xp, z, 4.0)
     u = xp.exp(z)
     z *= u
     z *= _sech2(xp, u)

@@ -18,8 +18,8 @@ def warp(images: Any, y: Any, x: Any) -> Any:
     bordered[:, 1:-1, 1:-1] = images
     pixels = xp.reshape(bordered, (-1,))
 
-    y = xp.clip(y + 1.0, 0.0, height + 1.0)
-    x = xp.clip(x + 1.0, 0.0, width + 1.0)
+    y = xp.minimum(xp.maximum(y + 1.0, 0.0), height + 1.0)
+    x = xp.minimum(xp.maximum(x + 1.0, 0.0), width + 1.0)
     top = xp.minimum(xp.floor(y), float(height))
     left = xp.minimum(xp.floor(x), float(width))
     y -= top

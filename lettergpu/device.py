@@ -16,14 +16,14 @@ INSTALL_CUPY = "pip install 'lettergpu[cuda13]' (or cuda12, as nvidia-smi says)"
 class Device:
     """A place for arrays.
 
-    namespace: the array API namespace. handle: what its functions take as `device=`.
+    namespace: the array API namespace. handle: what its functions take as `device=`. fetch: a copy, or on the CPU
+    the array itself, as a NumPy array.
     """
 
     name: str
     namespace: Any
     handle: Any = None
     fetch: Callable[[Any], np.ndarray] = np.asarray
-    synchronize: Callable[[], None] = lambda: None
 
     def put(self, array: np.ndarray) -> Any:
         """The host array's values as an array on this device (on the CPU perhaps the same memory)."""
@@ -41,9 +41,11 @@ def cuda_devices() -> tuple[list[str], str]:
         return [], f"CuPy is not installed: {INSTALL_CUPY}"
     try:
         count = cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        return [], f"CuPy finds no usable NVIDIA driver or GPU ({error})"
-    names = [cupy.cuda.runtime.getDeviceProperties(i)["name"].decode() for i in range(count)]
+        names = [cupy.cuda.runtime.getDeviceProperties(i)["name"].decode() for i in range(count)]
+        if names:  # a driver alone is not enough: this needs the compiler and cuBLAS too
+            (cupy.ones((2, 2)) @ cupy.ones((2, 2)) + 1).sum().item()
+    except Exception as error:
+        return [], f"CuPy cannot use an NVIDIA GPU here ({str(error).strip().splitlines()[0]}): see {INSTALL_CUPY}"
     return names, "" if names else "CuPy finds no NVIDIA GPU"
 
 
@@ -52,8 +54,8 @@ def _cuda(index: int, name: str) -> Device:
     import cupy
 
     gpu = cupy.cuda.Device(index)
-    gpu.use()
-    return Device(f"cuda:{index} ({name})", array_api_compat.cupy, gpu, cupy.asnumpy, gpu.synchronize)
+    gpu.use()  # CuPy makes new arrays on the thread's current GPU
+    return Device(f"cuda:{index} ({name})", array_api_compat.cupy, gpu, cupy.asnumpy)
 
 
 def resolve(name: str) -> tuple[Device, str]:

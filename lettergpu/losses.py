@@ -35,12 +35,11 @@ def softmax(logits: Any) -> Any:
 def softmax_cross_entropy(logits: Any, labels: Any) -> tuple[Any, Any]:
     """Categorical cross-entropy of the softmax: -log y_hat[label]."""
     xp = array_namespace(logits)
-    y = one_hot(labels, logits)
     shifted = logits - xp.max(logits, axis=-1, keepdims=True)
     exps = xp.exp(shifted)
     total = xp.sum(exps, axis=-1, keepdims=True)  # (batch, 1), at least 1
-    losses = xp.log(total[:, 0]) - xp.sum(y * shifted, axis=-1)
-    return losses, exps / total - y
+    losses = xp.log(total) - xp.take_along_axis(shifted, labels[:, None], axis=-1)
+    return losses[:, 0], exps / total - one_hot(labels, logits)
 
 
 def sigmoid_binary_cross_entropy(logits: Any, labels: Any) -> tuple[Any, Any]:

@@ -12,6 +12,12 @@ from .network import Network
 TOP = (1, 2, 5)
 
 
+def right(logits: Any, labels: Any) -> Any:
+    """How many rows of the logits (batch, classes) are highest at their label: an array () on their device."""
+    xp = array_namespace(logits)
+    return xp.sum(xp.astype(xp.argmax(logits, axis=-1) == labels, xp.int64))
+
+
 def ranks(logits: Any, labels: Any) -> Any:
     """How many classes a row puts before its label: 0 where the prediction is right. (batch, classes) -> (batch,).
 
@@ -55,7 +61,7 @@ def loss_and_accuracy(network: Network, images: Any, labels: Any, class_weights:
     for rows, logits in network.answers(images):
         losses, _ = LOSSES[network.loss].losses_and_gradient(logits, labels[rows])
         loss = loss + xp.sum(losses * xp.take(class_weights, labels[rows]))
-        correct = correct + xp.sum(xp.astype(ranks(logits, labels[rows]) == 0, xp.int64))
+        correct = correct + right(logits, labels[rows])
     return float(loss) / labels.shape[0], float(correct) / labels.shape[0]
 
 
@@ -75,6 +81,12 @@ def evaluate(network: Network, images: np.ndarray, labels: np.ndarray) -> Evalua
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Counts (classes, classes): row, what it is; column, what it was taken for."""
     return np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+
+
+def most_confident_errors(labels: np.ndarray, result: Evaluation, count: int) -> np.ndarray:
+    """The rows that were taken for another class, the surest first, at most `count`."""
+    wrong = np.flatnonzero(result.predicted != labels)
+    return wrong[np.argsort(-result.confidence[wrong], kind="stable")][:count]
 
 
 def most_confused(matrix: np.ndarray, count: int = 10) -> list[tuple[int, int, int]]:

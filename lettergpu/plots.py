@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from .files import replacing
+from .metrics import Evaluation, most_confident_errors
 
 
 def _save(figure: Figure, path: Path) -> None:
@@ -49,31 +49,20 @@ def plot_confusion(path: Path, matrix: np.ndarray, classes: Sequence[str]) -> No
     _save(figure, path)
 
 
-def _show(axes: Axes, image: np.ndarray, title: str = "") -> None:
-    axes.imshow(image, cmap="gray", vmin=0, vmax=255)
-    axes.set_title(title, fontsize=9)
-    axes.set_axis_off()
-
-
 def plot_misclassified(
-    path: Path,
-    images: np.ndarray,
-    labels: np.ndarray,
-    predicted: np.ndarray,
-    confidence: np.ndarray,
-    classes: Sequence[str],
-    count: int = 48,
+    path: Path, images: np.ndarray, labels: np.ndarray, result: Evaluation, classes: Sequence[str], count: int = 48
 ) -> None:
     """The most confident errors, each with what it is, what it was taken for, and how surely."""
-    wrong = np.flatnonzero(predicted != labels)
-    wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
+    wrong = most_confident_errors(labels, result, count)
     columns, rows = 8, max(1, -(-len(wrong) // 8))
     figure = Figure(figsize=(1.35 * columns, 1.55 * rows + 0.4), layout="constrained")
     figure.suptitle(f"Most confident errors: what it is → what it was taken for ({len(wrong)} shown)")
     for axes in (cells := figure.subplots(rows, columns).ravel()):
         axes.set_axis_off()
     for axes, i in zip(cells, wrong, strict=False):
-        _show(axes, images[i], f"{classes[labels[i]]} → {classes[predicted[i]]}  {confidence[i]:.0%}")
+        axes.imshow(images[i], cmap="gray", vmin=0, vmax=255)
+        title = f"{classes[labels[i]]} → {classes[result.predicted[i]]}  {result.confidence[i]:.0%}"
+        axes.set_title(title, fontsize=9)
     _save(figure, path)
 
 

@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lettergpu.activations import ACTIVATIONS, LEAK
+import lettergpu
+from lettergpu.activations import ACTIVATIONS
 from lettergpu.device import CPU
 
 # straight from the report, in long double, which reaches e^11356: good to check against for |z| <= 700
@@ -12,7 +15,7 @@ EXACT = {
     "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
     "tanh": np.tanh,
     "relu": lambda z: np.where(z < 0, 0, z),
-    "leaky_relu": lambda z: np.where(z < 0, np.longdouble(LEAK) * z, z),
+    "leaky_relu": lambda z: np.where(z < 0, np.longdouble("0.01") * z, z),
     "swish": lambda z: z / (1 + np.exp(-z)),
     "mish": lambda z: z * np.tanh(np.log1p(np.exp(z))),
     "tanhexp": lambda z: z * np.tanh(np.exp(z)),
@@ -22,7 +25,7 @@ EXACT_SLOPE = {
     "sigmoid": lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2,
     "tanh": lambda z: 1 / np.cosh(z) ** 2,
     "relu": lambda z: np.where(z < 0, 0, 1),
-    "leaky_relu": lambda z: np.where(z < 0, np.longdouble(LEAK), 1),
+    "leaky_relu": lambda z: np.where(z < 0, np.longdouble("0.01"), 1),
     "swish": lambda z: 1 / (1 + np.exp(-z)) * (1 + z / (1 + np.exp(z))),
     "mish": lambda z: (
         np.exp(z)
@@ -72,7 +75,7 @@ LIMITS = {
     "sigmoid": (0, 1, 0, 0),
     "tanh": (-1, 1, 0, 0),
     "relu": (0, np.inf, 0, 1),
-    "leaky_relu": (-np.inf, np.inf, LEAK, 1),
+    "leaky_relu": (-np.inf, np.inf, 0.01, 1),
     "swish": (0, np.inf, 0, 1),
     "mish": (0, np.inf, 0, 1),
     "tanhexp": (0, np.inf, 0, 1),
@@ -100,3 +103,10 @@ def test_slope_is_the_derivative_of_value(name):
 def test_nan_stays_nan(name):
     z = CPU.put(np.asarray([np.nan, 1.0], dtype=np.float32))
     assert np.isnan(ACTIVATIONS[name].value(z)).tolist() == [True, False]
+
+
+def test_nothing_reads_back_from_the_device():
+    """array-api-compat's clip for CuPy indexes with a mask, and the host waits for its length: unseen on NumPy."""
+    folder = Path(lettergpu.__file__).parent
+    for name in ("activations", "augment", "batches", "layers", "losses", "optimizers"):
+        assert "xp.clip(" not in (folder / f"{name}.py").read_text(), name

@@ -52,19 +52,11 @@ def test_losses_are_the_reports_formulas(device):
     np.testing.assert_allclose(bce, expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", LOSSES)
-@given(
-    logits=hnp.arrays(
-        np.float32,
-        hnp.array_shapes(min_dims=2, max_dims=2, max_side=6),
-        elements=st.floats(-(2.0**120), 2.0**120, width=32),
-    ),
-    data=st.data(),
-)
-def test_no_finite_logits_break_a_loss(name, logits, data):
-    labels = np.asarray(
-        data.draw(st.lists(st.integers(0, logits.shape[1] - 1), min_size=(n := len(logits)), max_size=n))
-    )
+@pytest.mark.parametrize(("name", "limit"), [("softmax", 2.0**126), ("sigmoid", 2.0**120)])  # a sum of 26 stays finite
+@given(data=st.data())
+def test_no_finite_logits_break_a_loss(name, limit, data):
+    logits = data.draw(hnp.arrays(np.float32, (3, 5), elements=st.floats(-limit, limit, width=32)))
+    labels = data.draw(hnp.arrays(np.int64, 3, elements=st.integers(0, 4)))
     with np.errstate(over="raise", invalid="raise", divide="raise"):
         losses, gradient = LOSSES[name].losses_and_gradient(logits, labels)
     assert np.isfinite(losses).all()

@@ -3,7 +3,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lettergpu.metrics import confusion_matrix, evaluate, most_confused, ranks
+from lettergpu.metrics import (
+    Evaluation,
+    confusion_matrix,
+    evaluate,
+    most_confident_errors,
+    most_confused,
+    ranks,
+    right,
+)
 from lettergpu.network import Network
 
 
@@ -40,3 +48,15 @@ def test_confusion_matrix_and_pairs():
     matrix = confusion_matrix(labels, predicted, 3)
     assert matrix.tolist() == [[1, 1, 0], [2, 0, 0], [0, 1, 2]]
     assert most_confused(matrix) == [(0, 1, 3), (1, 2, 1)]
+
+
+def test_most_confident_errors_come_first():
+    labels = np.asarray([0, 0, 0, 1, 1])
+    result = Evaluation(0.0, np.zeros(5), np.asarray([1, 0, 1, 0, 0]), np.asarray([0.5, 0.99, 0.9, 0.7, 0.9]))
+    assert most_confident_errors(labels, result, 3).tolist() == [2, 4, 3]
+
+
+@given(logits=hnp.arrays(np.float32, (6, 5), elements=st.floats(-3, 3, width=32)))
+def test_right_counts_what_ranks_first(logits):
+    labels = np.asarray([0, 1, 2, 3, 4, 0])
+    assert right(logits, labels) == (ranks(logits, labels) == 0).sum()
