@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from array_api_compat import array_namespace
 
 from .augment import rotate
 from .config import Config
+from .data import SIDE
 from .device import Device
+from .pixels import to_floats
 from .randomness import generator
 
 PIECE = 8192  # rows held as floats at once: a larger batch goes through the network in pieces
-SIDE = 28
 
 
 class Piece(NamedTuple):
@@ -27,27 +27,6 @@ class Piece(NamedTuple):
     batch: int
     first: bool
     last: bool
-
-
-def to_floats(images: Any, dtype: Any) -> Any:
-    """uint8 pixels as floats in [0, 1]."""
-    x = array_namespace(images).astype(images, dtype)
-    x /= 255.0
-    return x
-
-
-def hold_out(count: int, validation: float | str, seed: int, test_count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to train on and rows to validate on, out of `count`.
-
-    validation: a share of a permutation drawn from the seed, or "last": as many as the test set has, from the
-    end of the train file, as in Cohen et al. 2017 (20,800 for letters).
-    """
-    if validation == "last":
-        rows = np.arange(count)
-        return rows[:-test_count], rows[-test_count:]
-    rows = generator(seed, "split").permutation(count)
-    held = round(count * float(validation))
-    return rows[held:], rows[:held]
 
 
 def draw_angles(count: int, config: Config, epoch: int) -> np.ndarray:

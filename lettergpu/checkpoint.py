@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save as to_bytes
 
 from .config import Config
 from .device import CPU, Device
@@ -53,7 +53,7 @@ def save(path: Path, network: Network, config: Config, fingerprint: str, state: 
         tensors = {name: getattr(state, name) for name in ("parameters", "velocity", "best_parameters")}
         header |= {"epoch": str(state.epoch), "best_epoch": str(state.best_epoch), "best_loss": state.best_loss.hex()}
     with replacing(path) as partial:
-        save_file(tensors, partial, header)
+        partial.write_bytes(to_bytes(tensors, header))
 
 
 def read(path: Path, device: Device = CPU) -> Checkpoint:
@@ -69,7 +69,7 @@ def read(path: Path, device: Device = CPU) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no mapping
     except FileNotFoundError:
         raise LettergpuError(f"{path}: there is no such file; give a run folder or a .safetensors file") from None
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, TypeError) as error:
         raise LettergpuError(f"{path} is damaged or not a .safetensors file ({error})") from error
     if header.get("lettergpu") != FORMAT:
         raise LettergpuError(f"{path} is not a network that this version of lettergpu wrote")
@@ -80,6 +80,8 @@ def read(path: Path, device: Device = CPU) -> Checkpoint:
         expected = (parameter_count(sizes),)
         if table != layout(sizes) or any(tensor.shape != expected for tensor in tensors.values()):
             raise ValueError("its tensors are not of the shape that its header promises")
+        if len(json.loads(header["classes"])) != sizes[-1]:
+            raise ValueError("it does not name each of its classes")
         network = Network(
             sizes,
             activation=header["activation"],
@@ -94,7 +96,9 @@ def read(path: Path, device: Device = CPU) -> Checkpoint:
             best_loss = float.fromhex(header["best_loss"])
             best = int(header["best_epoch"]), best_loss, tensors["best_parameters"]
             state = State(int(header["epoch"]), tensors["parameters"], tensors["velocity"], *best)
-    except (KeyError, ValueError, TypeError, IndexError) as error:
+            if not 1 <= state.best_epoch <= state.epoch:
+                raise ValueError(f"epoch {state.epoch} with the best in epoch {state.best_epoch}")
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError, ArithmeticError) as error:
         raise LettergpuError(f"{path} is damaged: {error}") from error
     return Checkpoint(network, config, header.get("fingerprint", ""), state)
 

@@ -22,16 +22,28 @@ data_app = typer.Typer(no_args_is_help=True, help="Get EMNIST, and see what lett
 app.add_typer(data_app, name="data")
 
 
+ROTATE = "rotate turns {:.0%} of the images by {:.0f} to {:.0f} degrees.".format(
+    Config.rotation_chance, *Config.rotation_degrees
+)
+UsageError: Any = typer.BadParameter.__bases__[0]  # that of all that can be wrong with a command line
+
+
 def main() -> None:
     """Run the command line; what a user can cause ends in one line and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except LettergpuError as error:
         typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
+    except UsageError as error:
+        typer.echo(f"error: {error.format_message()} See lettergpu --help", err=True)
+    except MemoryError:
+        typer.echo("error: there is not enough memory for this; try a smaller --hidden", err=True)
+    except typer.Abort:
         typer.echo("stopped", err=True)
         sys.exit(130)
+    sys.exit(2)
 
 
 def _setting(name: str, text: str) -> Any:
@@ -71,7 +83,7 @@ def train(
     patience: Annotated[
         int | None, _setting("patience", "Stop after so many epochs without a lower validation loss; 0 never.")
     ] = None,
-    augment: Annotated[str | None, _setting("augment", "rotate turns half of the images by 10 to 15 degrees.")] = None,
+    augment: Annotated[str | None, _setting("augment", ROTATE)] = None,
     validation: Annotated[
         str | None, _setting("validation", "Share to hold out, or last: the train file's end, as EMNIST's authors do.")
     ] = None,
@@ -84,7 +96,7 @@ def train(
 ) -> None:
     """Train a network and evaluate it. The defaults are the report's best run."""
     given = {
-        "data": data if data in (None, "auto", "builtin") else str(Path(data).expanduser().resolve()),
+        "data": data,
         "split": split,
         "device": device,
         "hidden": None if hidden is None else _parse_hidden(hidden),
@@ -118,12 +130,12 @@ def train(
         run = Run.resume(resume, changes)
         place, why = resolve(run.config.device)
         letters = load_letters(run.config.data, run.config.split)
-        run.check_letters(letters)
+        run.go_on_with(letters)
     else:
         config = replace(Config.from_file(recipe) if recipe else Config(), **changes)
         place, why = resolve(config.device)
         letters = load_letters(config.data, config.split)
-        run = Run.create(out, config, letters.fingerprint)
+        run = Run.create(out, replace(config, data=letters.source), letters)
     console.heading(run, letters, f"{place.name} ({why})")
     console.follow(run, letters, place)
     console.scores(run.finish(letters, place), run)
@@ -171,12 +183,12 @@ def evaluate(
         raise LettergpuError(f"--split {split}: {run} was trained for other classes, those of {found.config.split}")
     result = evaluate_network(found.network, test.images, test.labels)
     folder = out or (run if run.is_dir() else run.parent) / "evaluation"
-    runs.draw_evaluation(folder, found.network, test, result)
     table = {"data": description} | runs.evaluation_table(found.network, test, result) | {"pictures": str(folder)}
     if as_json:
         typer.echo(json.dumps(table, indent=2))
     else:
         console.evaluation(table)
+    runs.draw_evaluation(folder, found.network, test, result)
 
 
 @app.command()

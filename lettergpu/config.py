@@ -1,6 +1,5 @@
 """All that a training run can be told, and the only home of its defaults: the report's best run."""
 
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -21,6 +20,9 @@ CHOICES = {
     "init": tuple(INITIALIZERS),
     "augment": ("none", "rotate"),
 }
+
+MOST_NODES = 1_000_000
+FAR = 1e300  # no setting is a number beyond it
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,13 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            object.__setattr__(self, field.name, _of_kind(field.name, getattr(self, field.name), field.default))
         for name, choices in CHOICES.items():
             self._require(name, getattr(self, name) in choices, f"choose one of {', '.join(choices)}")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            numbers = value if isinstance(value, tuple) else (value,)
-            finite = all(math.isfinite(n) for n in numbers if isinstance(n, float))
-            self._require(field.name, finite, "give a finite number")
-        self._require("hidden", all(n >= 1 for n in self.hidden), "give at least 1 node a layer, or none for no layer")
+        self._require("data", self.data.isprintable(), "give a name that can be printed")
+        fits = all(1 <= nodes <= MOST_NODES for nodes in self.hidden)
+        self._require("hidden", fits, f"give 1 to {MOST_NODES:,} nodes a layer, or none for no layer")
         self._require("learning_rate", self.learning_rate > 0, "give a number above 0")
         self._require("momentum", 0 <= self.momentum < 1, "give a number from 0 to below 1")
         self._require("nesterov", self.momentum > 0 or not self.nesterov, "it needs a --momentum above 0")
@@ -86,22 +87,23 @@ class Config:
     @classmethod
     def from_table(cls, table: Mapping[str, Any], where: str) -> "Config":
         """From the entries of a TOML file; those that it lacks keep their defaults. where: for error messages."""
-        known = {field.name: getattr(cls, field.name) for field in fields(cls)}
-        for name, value in table.items():
+        known = [field.name for field in fields(cls)]
+        for name in table:
             if name not in known:
                 raise LettergpuError(f"{where}: there is no setting {name}; known are {', '.join(known)}")
-            if not _fits(name, value, known[name]):
-                raise LettergpuError(f"{where}: {name} = {value!r} is not of the kind of {known[name]!r}")
-        return cls(**{name: _coerce(value, known[name]) for name, value in table.items()})
+        try:
+            return cls(**table)
+        except LettergpuError as error:
+            raise LettergpuError(f"{where}: {error}") from None
 
     @classmethod
     def from_file(cls, path: Path) -> "Config":
         """From a TOML file, a recipe or a run's config.toml."""
         try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
+            table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             raise LettergpuError(f"--recipe {path}: there is no such file") from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise LettergpuError(f"--recipe {path}: not a readable TOML file ({error})") from error
         return cls.from_table(table, str(path))
 
@@ -111,17 +113,20 @@ def option(name: str) -> str:
     return "--lr" if name == "learning_rate" else "--" + name.replace("_", "-")
 
 
-def _coerce(value: Any, default: Any) -> Any:
-    if isinstance(default, tuple):
-        return tuple(type(default[0])(item) for item in value)
-    return float(value) if isinstance(default, float) and not isinstance(value, str) else value
-
-
-def _fits(name: str, value: Any, default: Any) -> bool:
-    if isinstance(default, tuple):
-        right_length = name != "rotation_degrees" or (isinstance(value, (list, tuple)) and len(value) == len(default))
-        return right_length and isinstance(value, (list, tuple)) and all(_fits("", item, default[0]) for item in value)
+def _of_kind(name: str, value: Any, default: Any) -> Any:
+    """The value as the kind of its default: a list as a tuple, a whole number as a real one where one is due."""
+    if hasattr(value, "item") and not hasattr(value, "__len__"):
+        value = value.item()  # a NumPy scalar
     if name == "validation" and isinstance(value, str):
-        return True
-    kinds = {bool: (bool,), int: (int,), float: (int, float), str: (str,)}[type(default)]
-    return isinstance(value, kinds) and (isinstance(default, bool) or not isinstance(value, bool))
+        return value
+    if isinstance(default, tuple) and isinstance(value, (list, tuple)):
+        if name != "rotation_degrees" or len(value) == len(default):
+            return tuple(_of_kind(name, item, default[0]) for item in value)
+    elif isinstance(default, float) and isinstance(value, (int, float)) and not isinstance(value, bool):
+        if -FAR < value < FAR:  # no NaN either
+            return float(value)
+        raise LettergpuError(f"{option(name)} {str(value)[:20]}: give a finite number")
+    elif type(value) is type(default):
+        return value
+    shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+    raise LettergpuError(f"{option(name)} {str(value)[:20]}: give something of the kind of {shown}")

@@ -1,7 +1,7 @@
 """What a person sees: the progress of a training, tables of scores."""
 
 import platform
-import shutil
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from tqdm import tqdm
 
-from .batches import hold_out
 from .data.letters import Letters
 from .device import Device, cuda_devices
 from .errors import LettergpuError
@@ -28,7 +27,7 @@ DOWNLOAD_HINT = "for real handwriting: lettergpu data download (562 MB), or --da
 def heading(run: Run, letters: Letters, device: str) -> None:
     """Which letters, device and network, before the first epoch."""
     config = run.config
-    rows, held = hold_out(len(letters.train), config.validation, config.seed, len(letters.test))
+    rows, held = letters.hold_out(config.validation, config.seed)
     sizes = (letters.train.images[0].size, *config.hidden, len(letters.classes))
     print(f"Letters  {letters.description}")
     print(f"         {len(rows):,} to train on, {len(held):,} to validate on, {len(letters.test):,} to test on")
@@ -47,14 +46,15 @@ def follow(run: Run, letters: Letters, device: Device) -> None:
     """
     config = run.config
     done = run.state.epoch if run.state else 0
-    rows, _ = hold_out(len(letters.train), config.validation, config.seed, len(letters.test))
+    rows, _ = letters.hold_out(config.validation, config.seed)
     bar = tqdm(
         total=len(rows) * (config.epochs - done),
         unit=" images",
         unit_scale=True,
         disable=None,  # where there is no terminal
         leave=False,
-        bar_format="{desc}{percentage:3.0f}%|{bar}| {rate_fmt}, at most {remaining} left{postfix}",
+        bar_format="{desc}{percentage:3.0f}%|{bar}| {rate_fmt}, <{remaining} left{postfix}",  # may stop early
+        dynamic_ncols=True,
     )
     with bar, _interruptible() as interrupted:
         bar.set_description_str(f"epoch {done + 1}/{config.epochs} ")
@@ -67,17 +67,24 @@ def follow(run: Run, letters: Letters, device: Device) -> None:
                 bar.set_postfix_str(f"loss {report.val_loss:.3f}, accuracy {report.val_accuracy:.1%}", refresh=False)
                 if interrupted():
                     break
-        except Diverged as error:
+        except BaseException as error:
             if run.state is None:
-                shutil.rmtree(run.folder)
-                raise
-            kept = f"the best network so far, of epoch {run.state.best_epoch}, is kept in {run.folder}"
-            raise LettergpuError(f"{error}; {kept}") from None
+                run.discard()
+            elif isinstance(error, Diverged):
+                kept = f"the best network so far, of epoch {run.state.best_epoch}, is kept in {run.folder}"
+                raise LettergpuError(f"{error}; {kept}") from None
+            elif isinstance(error, KeyboardInterrupt):
+                _stop(run)
+            raise
     if run.state and not run.state.finished(config):
-        print(
-            f"Stopped after epoch {run.state.epoch}; go on with: lettergpu train --resume {run.folder}", file=sys.stderr
-        )
-        raise SystemExit(130)
+        _stop(run)
+
+
+def _stop(run: Run) -> NoReturn:
+    assert run.state is not None
+    folder = shlex.quote(str(run.folder))
+    print(f"Stopped after epoch {run.state.epoch}; go on with: lettergpu train --resume {folder}", file=sys.stderr)
+    raise SystemExit(130)
 
 
 def _epoch_line(report: EpochReport) -> str:
@@ -120,7 +127,7 @@ def scores(summary: dict[str, Any], run: Run) -> None:
         f"Letters: {summary['data']['description']}"
     )
     print(f"Run folder: {run.folder} (best.safetensors, loss.png, confusion.png, misclassified.png)")
-    print(f"Test it again: lettergpu evaluate {run.folder}")
+    print(f"Test it again: lettergpu evaluate {shlex.quote(str(run.folder))}")
 
 
 def evaluation(table: dict[str, Any]) -> None:

@@ -18,16 +18,22 @@ def replacing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     except OSError as error:
-        raise LettergpuError(f"{path} cannot be written ({error.strerror}): choose another folder") from error
+        raise unwritable(path, error) from error
     os.close(handle)
     try:
         yield Path(name)
         os.chmod(name, 0o666 & ~_umask())
         os.replace(name, path)
     except OSError as error:
-        raise LettergpuError(f"{path} cannot be written ({error.strerror}): is the disk full?") from error
+        raise unwritable(path, error) from error
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: OSError) -> LettergpuError:
+    """What to tell the user when `path` could not be written."""
+    advice = "name another place with --out, or for the cache with the variable LETTERGPU_CACHE"
+    return LettergpuError(f"{path} cannot be written ({error.strerror}): {advice}")
 
 
 def _umask() -> int:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from .activations import ACTIVATIONS
-from .batches import to_floats
+from .config import Config
 from .device import CPU, Device
 from .initializers import INITIALIZERS
 from .layers import Dense
 from .losses import LOSSES
+from .pixels import to_floats
 
 CHUNK = 2048  # images whose activations are held at once
 
@@ -31,12 +32,15 @@ class Network:
         self,
         sizes: Sequence[int],
         *,
-        activation: str = "tanhexp",
-        loss: str = "softmax",
+        activation: str = Config.activation,
+        loss: str = Config.loss,
         classes: Sequence[str] | None = None,
         device: Device = CPU,
         dtype: str = "float32",
     ):
+        for name, table in ((activation, ACTIVATIONS), (loss, LOSSES)):
+            if name not in table:
+                raise ValueError(f"{name!r} is none of {', '.join(table)}")
         xp = device.namespace
         self.sizes, self.activation, self.loss, self.device = tuple(sizes), activation, loss, device
         self.classes = tuple(classes) if classes is not None else tuple(str(i) for i in range(sizes[-1]))
@@ -99,8 +103,9 @@ class Network:
 
         With the softmax loss they sum to 1 in each row; with the sigmoid loss each class has its own.
         """
-        if images.dtype != np.uint8 or images.ndim != 3 or math.prod(images.shape[1:]) != self.sizes[0]:
-            raise ValueError(f"images must be uint8 (n, 28, 28), not {images.dtype} {images.shape}")
+        side = math.isqrt(self.sizes[0])
+        if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (side, side):
+            raise ValueError(f"images must be uint8 (n, {side}, {side}), not {images.dtype} {images.shape}")
         chunks = [self.device.fetch(LOSSES[self.loss].probabilities(logits)) for _, logits in self.answers(images)]
         return np.concatenate(chunks) if chunks else np.empty((0, self.sizes[-1]), np.float32)
 

@@ -9,19 +9,19 @@ summary.json, loss.png, confusion.png, misclassified.png, once it has ended
 
 import csv
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from . import checkpoint
-from .batches import hold_out
 from .config import Config
 from .data.letters import Examples, Letters
 from .device import Device
 from .errors import LettergpuError
-from .files import replacing
+from .files import replacing, unwritable
 from .metrics import Evaluation, confusion_matrix, evaluate, most_confused
 from .network import Network
 from .training import EpochReport, State
@@ -40,12 +40,10 @@ class Run:
     state: State | None = None
 
     @classmethod
-    def create(cls, out: Path | None, config: Config, fingerprint: str) -> "Run":
+    def create(cls, out: Path | None, config: Config, letters: Letters) -> "Run":
         """A new folder, by default runs/DATE-TIME-SHAPE-ACTIVATION. Raises LettergpuError if `out` holds anything."""
-        folder = out or _free_folder(config)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise LettergpuError(f"--out {folder}: it exists already; choose another, or go on with --resume {folder}")
-        run = cls(folder, config, fingerprint)
+        letters.hold_out(config.validation, config.seed)  # refused before all else
+        run = cls(_claim_folder(out, config), config, letters.fingerprint)
         run._write_text("config.toml", config.to_toml())
         return run
 
@@ -58,19 +56,26 @@ class Run:
         last = checkpoint.read(path)
         if last.state is None:
             raise LettergpuError(f"--resume {folder}: {path} holds a network but no training state")
-        config = Config.from_table(vars(last.config) | changes, str(path))
-        rows = [row for row in _read_metrics(folder / "metrics.csv") if row["epoch"] <= last.state.epoch]
-        run = cls(folder, config, last.fingerprint, rows, last.state)
-        run._write_text("config.toml", config.to_toml())
-        return run
+        rows = _read_metrics(folder / "metrics.csv", last.state.epoch)
+        return cls(folder, replace(last.config, **changes), last.fingerprint, rows, last.state)
 
-    def check_letters(self, letters: Letters) -> None:
-        """Raise LettergpuError unless these are the letters that the run was trained on so far."""
+    def go_on_with(self, letters: Letters) -> None:
+        """Take up an earlier run again. Raises LettergpuError if it was trained on other letters so far."""
         if letters.fingerprint != self.fingerprint:
             raise LettergpuError(
                 f"--resume {self.folder}: it was trained on other letters than {letters.description}; "
                 "name its own with --data"
             )
+        self.config = replace(self.config, data=letters.source)
+        for leftover in self.folder.glob(".*.part"):  # of a write that was killed
+            leftover.unlink()
+        self._write_text("config.toml", self.config.to_toml())
+
+    def discard(self) -> None:
+        """Take back a run that came to no epoch: its config.toml, and the folder if nothing else is in it."""
+        (self.folder / "config.toml").unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.rmdir()
 
     def record(self, report: EpochReport) -> None:
         """Write what an epoch came to. `last` is written at the end: a crash before it makes this epoch run again."""
@@ -90,7 +95,7 @@ class Run:
 
         assert self.state is not None
         network = checkpoint.load(self.folder, device)
-        rows, held = hold_out(len(letters.train), self.config.validation, self.config.seed, len(letters.test))
+        rows, held = letters.hold_out(self.config.validation, self.config.seed)
         parts = {"train": letters.train.take(rows), "validation": letters.train.take(held), "test": letters.test}
         results = {name: evaluate(network, part.images, part.labels) for name, part in parts.items()}
         summary: dict[str, Any] = {name: result.scores() for name, result in results.items()}
@@ -113,19 +118,37 @@ class Run:
             partial.write_text(text, encoding="utf-8")
 
 
-def _free_folder(config: Config) -> Path:
+def _claim_folder(out: Path | None, config: Config) -> Path:
+    """Make the folder of a new run, so that no other run can take it."""
     shape = "-".join(map(str, config.hidden)) or "perceptron"
     name = f"{datetime.now():%Y%m%d-%H%M%S}-{shape}-{config.activation}"
-    candidates = (Path("runs") / (name + suffix) for suffix in ("", *(f"-{n}" for n in range(2, 1000))))
-    return next(folder for folder in candidates if not folder.exists())
+    for number in count(1):
+        folder = out or Path("runs") / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if out and (not out.is_dir() or any(out.iterdir())):
+                raise LettergpuError(
+                    f"--out {out}: it exists already; choose another, or go on with --resume {out}"
+                ) from None
+            if not out:
+                continue
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        return folder
+    raise AssertionError
 
 
-def _read_metrics(path: Path) -> Iterable[dict[str, float]]:
+def _read_metrics(path: Path, epochs: int) -> list[dict[str, float]]:
+    """The lines of the first `epochs` epochs; a crash may have left one more."""
     try:
         with path.open(newline="") as file:
-            return [{name: float(row[name]) for name in METRICS} for row in csv.DictReader(file)]
+            rows = [{name: float(row[name]) for name in METRICS} for row in csv.DictReader(file)][:epochs]
+        if [row["epoch"] for row in rows] != list(range(1, epochs + 1)):
+            raise ValueError(f"it lacks some of the epochs 1 to {epochs}")
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise LettergpuError(f"{path} is missing or damaged ({error})") from error
+        raise LettergpuError(f"{path} is missing or damaged: {error}") from error
+    return rows
 
 
 def draw_evaluation(folder: Path, network: Network, test: Examples, result: Evaluation) -> None:
@@ -134,9 +157,7 @@ def draw_evaluation(folder: Path, network: Network, test: Examples, result: Eval
 
     matrix = confusion_matrix(test.labels, result.predicted, len(network.classes))
     plot_confusion(folder / "confusion.png", matrix, network.classes)
-    plot_misclassified(
-        folder / "misclassified.png", test.images, test.labels, result.predicted, result.confidence, network.classes
-    )
+    plot_misclassified(folder / "misclassified.png", test.images, test.labels, result, network.classes)
 
 
 def evaluation_table(network: Network, test: Examples, result: Evaluation) -> dict[str, Any]:

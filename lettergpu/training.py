@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from .batches import SIDE, batches, hold_out
+from .batches import batches
 from .config import Config
+from .data import SIDE
 from .data.letters import Letters
 from .device import Device, resolve
 from .errors import LettergpuError
 from .losses import LOSSES
-from .metrics import loss_and_accuracy, ranks
+from .metrics import loss_and_accuracy, right
 from .network import Network
 from .optimizers import Momentum
 from .randomness import generator
@@ -64,10 +65,14 @@ class EpochReport:
 
 
 def class_weights(labels: np.ndarray, classes: int, kind: str) -> np.ndarray:
-    """How much an image of each class counts, (classes,): 1, or for "balanced" n / (classes * n of the class)."""
+    """How much an image of each class counts, (classes,): 1, or for "balanced" n / (classes * n of the class).
+
+    As in scikit-learn, classes without a training image do not count among the classes; they keep 1.
+    """
+    counts = np.bincount(labels, minlength=classes)
     if kind == "none":
         return np.ones(classes)
-    return len(labels) / (classes * np.maximum(np.bincount(labels, minlength=classes), 1))
+    return np.where(counts > 0, len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1)), 1.0)
 
 
 def fit(
@@ -86,12 +91,7 @@ def fit(
     Raises Diverged if the loss becomes NaN or infinite, and LettergpuError if the letters cannot be split.
     """
     device = device or resolve(config.device)[0]
-    rows, held = hold_out(len(letters.train), config.validation, config.seed, len(letters.test))
-    if not len(rows) or not len(held):
-        raise LettergpuError(
-            f"--validation {config.validation}: of {len(letters.train)} images that leaves {len(rows)} to train on "
-            f"and {len(held)} to validate on"
-        )
+    rows, held = letters.hold_out(config.validation, config.seed)
     xp = device.namespace
     network = Network(
         (SIDE * SIDE, *config.hidden, len(letters.classes)),
@@ -168,7 +168,7 @@ def train_epoch(
                 network.weight_gradients += l2 * network.weights
             optimizer.step(network.parameters, network.gradients)
         loss_sum = loss_sum + xp.sum(losses * weight)
-        correct = correct + xp.sum(xp.astype(ranks(logits, piece.labels) == 0, xp.int64))
+        correct = correct + right(logits, piece.labels)
         images += piece.labels.shape[0]
         on_batch(piece.labels.shape[0])
     return float(loss_sum) / images, float(correct) / images

@@ -151,6 +151,46 @@ def test_every_face_has_every_letter():
     assert all(count > 20 for count, _ in shapes.values())
 
 
+def letters_of(count, test_count):
+    parts = [Examples(np.zeros((n, 28, 28), np.uint8), np.zeros(n, np.int64)) for n in (count, test_count)]
+    return Letters(*parts, SPLITS["letters"].classes, "", "")
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5])
+def test_hold_out_is_a_seeded_partition(share):
+    letters = letters_of(1000, 50)
+    rows, held = letters.hold_out(share, seed=0)
+    assert len(held) == 1000 * share
+    assert sorted([*rows, *held]) == list(range(1000))
+    assert sorted(held) != list(range(1000 - len(held), 1000))
+    np.testing.assert_array_equal(letters.hold_out(share, 0)[1], held)
+    assert (letters.hold_out(share, 1)[1] != held).any()
+
+
+def test_hold_out_of_the_last_is_the_papers():
+    rows, held = letters_of(1248, 208).hold_out("last", seed=0)
+    assert held.tolist() == list(range(1040, 1248))
+    assert rows.tolist() == list(range(1040))
+
+
+@pytest.mark.parametrize(
+    ("count", "validation"), [(1, 0.2), (80, "last"), (60, "last"), (1000, 0.0001), (1000, 0.9999)]
+)
+def test_too_few_letters_to_split(count, validation):
+    with pytest.raises(LettergpuError, match=f"--validation {validation}: of {count:,} images that leaves"):
+        letters_of(count, 80).hold_out(validation, seed=0)
+
+
+def test_a_damaged_cache_is_drawn_again(cache, monkeypatch):
+    monkeypatch.setitem(glyphs.EACH, "test", 1)
+    monkeypatch.setattr(glyphs, "VERSION", "damaged")
+    whole = glyphs.load("test")
+    path = cache / "glyphs-damaged-test.npz"
+    for content in (b"", b"nonsense", path.read_bytes()[:1000]):
+        path.write_bytes(content)
+        np.testing.assert_array_equal(glyphs.load("test")[0], whole[0])
+
+
 # Downloads, from a server of the test's own
 
 
@@ -223,6 +263,18 @@ def test_another_archive_is_refused(serve, own_cache, monkeypatch):
     with pytest.raises(LettergpuError, match="gave another file than the official archive"):
         emnist.download("letters", url=serve.url)
     assert [path for path in own_cache.rglob("*") if path.is_file()] == []
+
+
+def test_an_unknown_split_is_refused_before_anything_is_fetched(own_cache):
+    with pytest.raises(LettergpuError, match="--split alphabet: choose one of letters"):
+        emnist.download("alphabet", url="http://127.0.0.1:9/x")
+
+
+def test_a_cache_that_cannot_be_written_is_named(archive, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LETTERGPU_CACHE", str(tmp_path / "file"))
+    with pytest.raises(LettergpuError, match=r"cannot be written .*LETTERGPU_CACHE"):
+        emnist.download("letters", archive=archive)
 
 
 def test_no_network_says_what_to_do(own_cache):

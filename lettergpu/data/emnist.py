@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import LettergpuError
-from ..files import cache_folder
+from ..files import cache_folder, unwritable
+from . import SIDE
 from .idx import read_idx
-from .splits import SPLITS
+from .splits import find_split
 
 URL = "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip"
 ARCHIVE_BYTES = 561_753_746
@@ -23,7 +24,6 @@ OFFICIAL_SHA256 = {  # of the gzipped files
     "emnist-letters-test-images-idx3-ubyte": "50f0e93d75b99b463e9760b8345866f22587fa2c2fba472730a5ba09c693412d",
     "emnist-letters-test-labels-idx1-ubyte": "924955c31fe7fd809b7303b5c0141282955f4b8390c74cdfd5d80435e0f4b4cb",
 }
-SIDE = 28
 
 
 def file_names(split: str, part: str) -> tuple[str, str]:
@@ -49,7 +49,7 @@ def read(folder: Path, split: str, part: str) -> tuple[np.ndarray, np.ndarray]:
         raise LettergpuError(f"{image_path} holds {len(images):,} images and {label_path.name} {len(labels):,} labels")
     if len(images) == 0:
         raise LettergpuError(f"{image_path} holds no images")
-    classes, first = SPLITS[split]
+    classes, first = find_split(split)
     last = first + len(classes) - 1
     if labels.min() < first or labels.max() > last:
         wrong = labels.min() if labels.min() < first else labels.max()
@@ -99,6 +99,7 @@ def download(split: str, *, archive: Path | None = None, remove_archive: bool = 
 
     archive: one that was fetched by hand; nothing is downloaded. remove_archive: delete the archive afterwards.
     """
+    find_split(split)
     if archive is None:
         archive = _fetch(url)
     elif not archive.is_file():
@@ -124,29 +125,30 @@ def _fetch(url: str) -> Path:
     import requests
 
     path = archive_path()
+    pooch.get_logger().setLevel("WARNING")
     try:
         # pooch writes to a temporary name beside it, verifies, and only then renames
         pooch.retrieve(url, ARCHIVE_SHA256, path.name, path.parent, downloader=pooch.HTTPDownloader(progressbar=True))
-    except (requests.RequestException, OSError) as error:
+    except requests.RequestException as error:
+        wrong = " (what is there now is not the whole archive)" if path.exists() else ""
         raise LettergpuError(
-            f"{url} could not be fetched ({_reason(error)}): fetch it by hand, put it at {path}, and run this "
-            "again, or name it with --archive FILE"
+            f"{url} could not be fetched ({type(error).__name__}): fetch it by hand, put it at {path}{wrong}, and run "
+            "this again, or name it with --archive FILE"
         ) from error
+    except OSError as error:
+        raise unwritable(path, error) from error
     except ValueError as error:
         raise LettergpuError(f"{url} gave another file than the official archive: try again later") from error
     return path
 
 
-def _reason(error: Exception) -> str:
-    while error.__context__ is not None and not isinstance(error, OSError):
-        error = error.__context__  # type: ignore[assignment]
-    return type(error).__name__
-
-
 def _unpack(archive: Path, split: str) -> Path:
     target = download_folder(split)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{split}.", suffix=".part", dir=target.parent))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{split}.", suffix=".part", dir=target.parent))
+    except OSError as error:
+        raise unwritable(target, error) from error
     try:
         with zipfile.ZipFile(archive) as opened:
             for part in ("train", "test"):
@@ -158,6 +160,8 @@ def _unpack(archive: Path, split: str) -> Path:
         os.rename(partial, target)
     except (KeyError, zipfile.BadZipFile) as error:
         raise LettergpuError(f"{archive} is not EMNIST's gzip.zip, or is damaged ({error}): fetch it again") from error
+    except OSError as error:
+        raise unwritable(target, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target

@@ -4,6 +4,7 @@ EMNIST crops each letter, centres it in a square with its aspect kept, and leave
 these, give or take a pixel of shift. They are not handwriting: they let the first training need no download.
 """
 
+import zipfile
 from functools import cache
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
@@ -13,8 +14,8 @@ from tqdm import tqdm
 
 from ..files import cache_folder, replacing
 from ..randomness import generator
+from . import SIDE
 
-SIDE = 28
 INNER = 24.0  # pixels that the longer side of a letter fills
 EACH = {"train": 1000, "test": 200}  # images a class
 SEED = {"train": 0, "test": 1}
@@ -33,12 +34,14 @@ FACES = (
 def load(part: str) -> tuple[np.ndarray, np.ndarray]:
     """Upright uint8 images (n, 28, 28) and int64 labels (n,), 0 for A; drawn once, then cached. part: train or test."""
     path = cache_folder() / f"glyphs-{VERSION}-{part}.npz"
-    if not path.is_file():
+    try:
+        with path.open("rb") as file, np.load(file) as cached:
+            return cached["images"], cached["labels"]
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):  # not drawn yet, or damaged
         images, labels = draw(EACH[part], SEED[part])
         with replacing(path) as partial, partial.open("wb") as file:
             np.savez(file, images=images, labels=labels)
-    with np.load(path) as cached:
-        return cached["images"], cached["labels"]
+        return images, labels
 
 
 def draw(each: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

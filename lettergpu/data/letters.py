@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import LettergpuError
+from ..randomness import generator
 from . import emnist, glyphs
-from .splits import SPLITS
+from .splits import find_split
 
-SOURCES = "auto, builtin or a folder"
+BUILTIN = "built-in letters, drawn from fonts (not handwriting)"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Letters:
-    """source: "builtin" or the folder. description: one line that says what these letters are."""
+    """source: "builtin" or the folder's full path. description: one line that says what these letters are."""
 
     train: Examples
     test: Examples
@@ -41,9 +42,30 @@ class Letters:
     @cached_property
     def fingerprint(self) -> str:
         """sha256 of all training images and labels, whatever files they came from."""
-        digest = hashlib.sha256(self.train.images.tobytes())
+        digest = hashlib.sha256(np.ascontiguousarray(self.train.images).data)
         digest.update(self.train.labels.tobytes())
         return digest.hexdigest()
+
+    def hold_out(self, validation: float | str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of `train` to train on, and those to validate on.
+
+        validation: a share of a permutation drawn from the seed, or "last": as many as the test set has, from the
+        end of the train file, as in Cohen et al. 2017 (20,800 for letters).
+        Raises LettergpuError if that leaves nothing to train on or nothing to validate on.
+        """
+        count = len(self.train)
+        if validation == "last":
+            held = len(self.test)
+            rows = np.roll(np.arange(count), held)
+        else:
+            held = round(count * float(validation))
+            rows = generator(seed, "split").permutation(count)
+        if not 0 < held < count:
+            raise LettergpuError(
+                f"--validation {validation}: of {count:,} images that leaves {max(count - held, 0):,} to train on and "
+                f"{min(held, count):,} to validate on"
+            )
+        return rows[held:], rows[:held]
 
 
 def find_source(data: str, split: str) -> Path | None:
@@ -51,8 +73,7 @@ def find_source(data: str, split: str) -> Path | None:
 
     data: "auto" (the downloaded EMNIST if it is there, else the built-in letters), "builtin", or a folder.
     """
-    if split not in SPLITS:
-        raise LettergpuError(f"--split {split}: choose one of {', '.join(SPLITS)}")
+    find_split(split)
     if data == "auto":
         folder = emnist.download_folder(split)
         if folder.is_dir():
@@ -63,9 +84,9 @@ def find_source(data: str, split: str) -> Path | None:
                 f"--split {split}: only letters are built in; lettergpu data download --split {split} gets EMNIST's"
             )
         return None
-    folder = Path(data).expanduser()
+    folder = Path(data).expanduser().resolve()
     if not folder.is_dir():
-        raise LettergpuError(f"--data {data}: there is no such folder; give {SOURCES}")
+        raise LettergpuError(f"--data {data}: there is no such folder; give auto, builtin or a folder")
     return folder
 
 
@@ -78,10 +99,10 @@ def load_letters(data: str = "auto", split: str = "letters") -> Letters:
     Raises LettergpuError if files are missing, damaged or do not belong together.
     """
     folder = find_source(data, split)
-    classes = SPLITS[split].classes
+    classes = find_split(split).classes
     if folder is None:
         train, test = (Examples(*glyphs.load(part)) for part in ("train", "test"))
-        return Letters(train, test, classes, "builtin", "built-in letters, drawn from fonts (not handwriting)")
+        return Letters(train, test, classes, "builtin", BUILTIN)
     train, test = (Examples(*emnist.read(folder, split, part)) for part in ("train", "test"))
     return Letters(train, test, classes, str(folder), f"EMNIST {split} from {folder} ({emnist.verify(folder, split)})")
 
@@ -90,5 +111,5 @@ def load_test(data: str, split: str) -> tuple[Examples, str]:
     """The test letters alone, and what they are."""
     folder = find_source(data, split)
     if folder is None:
-        return Examples(*glyphs.load("test")), "built-in letters, drawn from fonts (not handwriting)"
+        return Examples(*glyphs.load("test")), BUILTIN
     return Examples(*emnist.read(folder, split, "test")), f"EMNIST {split} from {folder}"

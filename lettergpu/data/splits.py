@@ -3,6 +3,8 @@
 from string import ascii_lowercase, ascii_uppercase, digits
 from typing import NamedTuple
 
+from ..errors import LettergpuError
+
 
 class Split(NamedTuple):
     """classes: their names. first_label: how the files number the first of them."""
@@ -21,3 +23,10 @@ SPLITS = {
     "digits": Split(tuple(digits)),
     "mnist": Split(tuple(digits)),
 }
+
+
+def find_split(name: str) -> Split:
+    """The split of that name. Raises LettergpuError if there is none."""
+    if name not in SPLITS:
+        raise LettergpuError(f"--split {name}: choose one of {', '.join(SPLITS)}")
+    return SPLITS[name]
