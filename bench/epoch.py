@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rounds import medians_in_turn, report
+from rounds import report, seconds_in_turn
 
 from lettergpu.batches import batches
 from lettergpu.config import Config
@@ -133,7 +133,7 @@ def main() -> None:
         "torch": torch.__version__,
         "numpy": np.__version__,
     }
-    seconds = medians_in_turn({"lettergpu": ours, "torch": torchs}, options.rounds)
+    seconds = seconds_in_turn({"lettergpu": ours, "torch": torchs}, options.rounds)
     report(f"epoch-{options.activation}", settings, seconds, options.json)
 
 

@@ -24,7 +24,7 @@ def machine() -> str:
     return re.sub(r"[^a-z0-9]+", "-", f"{name} {cores} cores".lower()).strip("-")
 
 
-def medians_in_turn(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+def seconds_in_turn(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
     """Seconds of each contestant in each round. All take turns; a first round does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for round_ in range(rounds + 1):

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from rounds import medians_in_turn, report
+from rounds import report, seconds_in_turn
 
 COMMANDS = {
     "python -c pass": [sys.executable, "-c", "pass"],
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--json", metavar="FILE|-")
     options = parser.parse_args()
-    seconds = medians_in_turn({name: timed(command) for name, command in COMMANDS.items()}, options.rounds)
+    seconds = seconds_in_turn({name: timed(command) for name, command in COMMANDS.items()}, options.rounds)
     report("startup", {"python": sys.version.split()[0]}, seconds, options.json)
 
 

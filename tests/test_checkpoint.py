@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from string import ascii_uppercase
 
 import numpy as np
@@ -79,12 +80,21 @@ def test_other_safetensors_files_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"sizes": "[784, 21, 26]"}, {"sizes": "[]"}, {"layout": "{}"}, {"activation": "x"}]
+    ("name", "value"),
+    [
+        ("sizes", "[784, 21, 26]"),
+        ("sizes", "[]"),
+        ("layout", "[]"),
+        ("layout", "{}"),
+        ("activation", "x"),
+        ("loss", "x"),
+        ("classes", '["A"]'),
+    ],
 )
-def test_headers_that_do_not_fit_are_refused(changes, saved):
+def test_headers_that_do_not_fit_are_refused(name, value, saved):
     content = saved.read_bytes()
     length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length])["__metadata__"] | changes
+    header = json.loads(content[8 : 8 + length])["__metadata__"] | {name: value}
     save_file(load_file(saved), saved, header)
     with pytest.raises(LettergpuError, match=r"best.safetensors is damaged"):
         lettergpu.load(saved)
@@ -95,10 +105,17 @@ def test_nothing_there_is_said(tmp_path):
         lettergpu.load(tmp_path)
 
 
-def test_a_failed_write_keeps_the_old_file(saved, monkeypatch):
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_a_failed_write_keeps_the_old_file(failure, saved, monkeypatch):
     before = saved.read_bytes()
-    monkeypatch.setattr(checkpoint, "save_file", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
+
+    def fail(path, content):
+        path.open("wb").write(content[:1000])
+        raise failure
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    expected = KeyboardInterrupt if failure is KeyboardInterrupt else LettergpuError
+    with pytest.raises(expected):
         checkpoint.save(saved, Network((784, 26)), Config(), "abc")
     assert saved.read_bytes() == before
     assert list(saved.parent.iterdir()) == [saved]

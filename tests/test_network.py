@@ -120,11 +120,13 @@ def test_predict_proba(device):
     assert p.shape == (2050, 26)
     assert p.dtype == np.float32
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-5)
-    np.testing.assert_allclose(network.predict_proba(images[-3:].swapaxes(1, 2).swapaxes(1, 2)), p[-3:], rtol=1e-4)
+    np.testing.assert_allclose(network.predict_proba(np.asfortranarray(images[-3:])), p[-3:], rtol=1e-4)
     assert network.predict_proba(images[:0]).shape == (0, 26)
 
 
-@pytest.mark.parametrize("images", [np.zeros((2, 28, 28)), np.zeros((28, 28), np.uint8), np.zeros((1, 8, 8), np.uint8)])
+@pytest.mark.parametrize(
+    "images", [np.zeros((2, 28, 28)), np.zeros((28, 28), np.uint8), np.zeros((1, 14, 56), np.uint8)], ids=np.shape
+)
 def test_predict_proba_refuses_other_images(images):
     with pytest.raises(ValueError, match="images must be uint8"):
         Network((784, 26)).predict_proba(images)

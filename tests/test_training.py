@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from lettergpu import batches as batches_module
+from lettergpu.activations import ACTIVATIONS
 from lettergpu.config import Config
 from lettergpu.data.letters import Examples, load_letters
-from lettergpu.errors import LettergpuError
+from lettergpu.network import Network
+from lettergpu.randomness import generator
 from lettergpu.training import Diverged, class_weights, fit
 
-SMALL = Config(hidden=(24, 16), batch_size=32, learning_rate=0.03, init="he", epochs=4, patience=0)
+SMALL = Config(hidden=(24, 16), batch_size=32, learning_rate=0.03, init="he", epochs=4, patience=0, device="cpu")
 
 
 def parameters_after(config, letters, **kwargs):
@@ -88,26 +90,77 @@ def test_a_full_batch_in_pieces_is_the_same_step(few_letters, monkeypatch):
     np.testing.assert_allclose(parameters_after(config, few_letters), whole, rtol=1e-3, atol=1e-5)
 
 
-def test_full_batch_gradient_descent_is_the_reports(few_letters):
-    """One step from the formulas: theta - rate / m sum((y_hat - y) x), biases too."""
-    config = Config(hidden=(), batch_size=0, momentum=0.0, learning_rate=0.5, init="report", augment="none", epochs=2)
-    first, second = (report.state.parameters.astype(np.float64) for report in fit(config, few_letters))
-    rows, _ = batches_module.hold_out(400, 0.2, 0, 80)
-    x = few_letters.train.images[rows].reshape(-1, 784) / 255
-    y = np.eye(26)[few_letters.train.labels[rows]]
-    weight, bias = first[: 784 * 26].reshape(784, 26), first[784 * 26 :]
-    z = x @ weight + bias
-    y_hat = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
-    expected = [weight - 0.5 / len(x) * x.T @ (y_hat - y), bias - 0.5 / len(x) * (y_hat - y).sum(axis=0)]
-    np.testing.assert_allclose(second, np.concatenate([part.ravel() for part in expected]), rtol=1e-3, atol=1e-6)
+def softmax(z):
+    return np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
 
 
-def test_l2_shrinks_weights_not_biases(few_letters):
-    plain, shrunk = (
-        parameters_after(dataclasses.replace(SMALL, l2=l2, epochs=1, momentum=0.0), few_letters) for l2 in (0.0, 0.5)
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"loss": "sigmoid"},
+        {"l2": 0.3},
+        {"class_weight": "balanced"},
+        {"momentum": 0.9},
+        {"momentum": 0.9, "nesterov": True, "l2": 0.1, "class_weight": "balanced"},
+        {"init": "he"},
+    ],
+    ids=str,
+)
+def test_full_batch_gradient_descent_is_the_reports(changes, few_letters):
+    """Three steps from the formulas in float64: theta - rate / m sum((y_hat - y) x), and what else is asked for."""
+    rare = Examples(few_letters.train.images, np.minimum(few_letters.train.labels, 2))  # one class twice as frequent
+    letters = dataclasses.replace(few_letters, train=rare)
+    plain = {"momentum": 0.0, "init": "report", "batch_size": 0, "augment": "none", "hidden": ()}
+    config = Config(**plain | {"learning_rate": 0.05, "epochs": 3, "device": "cpu"} | changes)
+    reports = list(fit(config, letters))
+
+    start = Network((784, 26))
+    start.initialize(generator(config.seed, "parameters"), config.init)
+    weight, bias = (view.astype(np.float64) for view in (start.layers[0].weight, start.layers[0].bias))
+    rows, held = letters.hold_out(0.2, 0)
+    x = rare.images.reshape(-1, 784) / 255
+    y = np.eye(26)[rare.labels]
+    each = class_weights(rare.labels[rows], 26, config.class_weight)[rare.labels]
+    predict = {"softmax": softmax, "sigmoid": sigmoid}[config.loss]
+    velocity_w, velocity_b = np.zeros_like(weight), np.zeros_like(bias)
+
+    def mean_loss(which):
+        p = predict(x[which] @ weight + bias)
+        terms = y[which] * np.log(p) + (config.loss == "sigmoid") * (1 - y[which]) * np.log(1 - p)
+        return -(terms.sum(axis=1) * each[which]).mean()
+
+    for report in reports:
+        assert report.train_loss == pytest.approx(mean_loss(rows), rel=1e-4)
+        prediction = predict(x[rows] @ weight + bias)
+        right = prediction.argmax(axis=1) == rare.labels[rows]
+        assert report.train_accuracy == pytest.approx(right.mean())
+        delta = (prediction - y[rows]) * each[rows, None] / len(rows)
+        gradient_w, gradient_b = x[rows].T @ delta + config.l2 * weight, delta.sum(axis=0)
+        velocity_w = config.momentum * velocity_w - config.learning_rate * gradient_w
+        velocity_b = config.momentum * velocity_b - config.learning_rate * gradient_b
+        if config.nesterov:
+            weight = weight + config.momentum * velocity_w - config.learning_rate * gradient_w
+            bias = bias + config.momentum * velocity_b - config.learning_rate * gradient_b
+        else:
+            weight, bias = weight + velocity_w, bias + velocity_b
+        assert report.val_loss == pytest.approx(mean_loss(held), rel=1e-4)
+    np.testing.assert_allclose(
+        reports[-1].state.parameters, np.concatenate([weight.ravel(), bias]), rtol=1e-3, atol=2e-6
     )
-    weights = 784 * 24 + 24 * 16 + 16 * 26
-    assert np.linalg.norm(shrunk[:weights]) < 0.9 * np.linalg.norm(plain[:weights])
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_network_is_the_one_asked_for(activation, few_letters):
+    config = dataclasses.replace(SMALL, activation=activation, loss="sigmoid", learning_rate=0.001)
+    network = next(iter(fit(config, few_letters))).network
+    assert (network.sizes, network.activation, network.loss) == ((784, 24, 16, 26), activation, "sigmoid")
+    expected = [ACTIVATIONS[activation], ACTIVATIONS[activation], ACTIVATIONS["identity"]]
+    assert [layer.activation for layer in network.layers] == expected
 
 
 def test_balanced_class_weights_are_scikit_learns():
@@ -115,6 +168,8 @@ def test_balanced_class_weights_are_scikit_learns():
     np.testing.assert_allclose(class_weights(labels, 3, "balanced"), [8 / 12, 8 / 6, 8 / 6])
     assert class_weights(labels, 3, "balanced")[labels].mean() == pytest.approx(1)
     assert class_weights(labels, 3, "none").tolist() == [1, 1, 1]
+    absent = class_weights(labels, 5, "balanced")
+    np.testing.assert_allclose(absent, [8 / 12, 8 / 6, 8 / 6, 1, 1])
 
 
 def test_a_diverging_loss_stops_it(few_letters):
@@ -125,12 +180,13 @@ def test_a_diverging_loss_stops_it(few_letters):
         list(fit(wild, few_letters, state=state))
 
 
-@pytest.mark.parametrize(("count", "validation"), [(1, 0.2), (80, "last")])
-def test_too_few_letters_to_split(count, validation, few_letters):
-    some = Examples(few_letters.train.images[:count], few_letters.train.labels[:count])
-    letters = dataclasses.replace(few_letters, train=some)
-    with pytest.raises(LettergpuError, match=f"--validation {validation}: of {count} images"):
-        next(fit(dataclasses.replace(SMALL, validation=validation), letters))
+def test_after_diverging_the_network_holds_the_best(few_letters):
+    reports = fit(SMALL, few_letters)
+    first = next(reports)
+    first.network.parameters[...] = np.inf
+    with pytest.raises(Diverged, match="in epoch 2"):
+        next(reports)
+    np.testing.assert_array_equal(first.network.parameters, first.state.best_parameters)
 
 
 def test_progress_counts_every_image(few_letters):
@@ -142,6 +198,6 @@ def test_progress_counts_every_image(few_letters):
 
 def test_real_letters_are_learnt(emnist):
     """What 3 epochs of a small network must reach; a sign or a transposition wrong anywhere falls far short."""
-    config = Config(hidden=(128,), epochs=3, augment="none", activation="relu")
+    config = Config(hidden=(128,), epochs=3, augment="none", activation="relu", device="cpu")
     *_, report = fit(config, load_letters(str(emnist)))
     assert report.val_accuracy > 0.85
