@@ -9,7 +9,7 @@ import numpy as np
 
 from .errors import LettergpuError
 
-INSTALL_CUPY = "pip install 'lettergpu[cuda13]' (or cuda12, as nvidia-smi says)"
+INSTALL_CUPY = "pip install -e '.[cuda13]' (or cuda12, as nvidia-smi says)"
 
 
 @dataclass(frozen=True)
