@@ -9,7 +9,6 @@ summary.json, loss.png, confusion.png, misclassified.png, once it has ended
 
 import csv
 import json
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count
@@ -31,19 +30,24 @@ METRICS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", 
 
 @dataclass
 class Run:
-    """rows: the lines of metrics.csv. state: where the training stands, None before the first epoch."""
+    """rows: the lines of metrics.csv. state: where the training stands, None before the first epoch.
+
+    made_folder: whether the folder is this run's own making.
+    """
 
     folder: Path
     config: Config
     fingerprint: str
     rows: list[dict[str, float]] = field(default_factory=list)
     state: State | None = None
+    made_folder: bool = False
 
     @classmethod
     def create(cls, out: Path | None, config: Config, letters: Letters) -> "Run":
         """A new folder, by default runs/DATE-TIME-SHAPE-ACTIVATION. Raises LettergpuError if `out` holds anything."""
         letters.hold_out(config.validation, config.seed)  # refused before all else
-        run = cls(_claim_folder(out, config), config, letters.fingerprint)
+        made_folder = out is None or not out.exists()
+        run = cls(_claim_folder(out, config), config, letters.fingerprint, made_folder=made_folder)
         run._write_text("config.toml", config.to_toml())
         return run
 
@@ -72,14 +76,14 @@ class Run:
         self._write_text("config.toml", self.config.to_toml())
 
     def discard(self) -> None:
-        """Take back a run that came to no epoch: its config.toml, and the folder if nothing else is in it."""
-        (self.folder / "config.toml").unlink(missing_ok=True)
-        with suppress(OSError):
+        """Take back a run that came to no epoch: what it wrote, and the folder if it made it."""
+        for name in ("config.toml", "metrics.csv", checkpoint.BEST):
+            (self.folder / name).unlink(missing_ok=True)
+        if self.made_folder:
             self.folder.rmdir()
 
     def record(self, report: EpochReport) -> None:
         """Write what an epoch came to. `last` is written at the end: a crash before it makes this epoch run again."""
-        self.state = report.state
         self.rows.append({name: getattr(report, name) for name in METRICS})
         with replacing(self.folder / "metrics.csv") as partial, partial.open("w", newline="") as file:
             writer = csv.writer(file)
@@ -88,6 +92,7 @@ class Run:
         if report.state.best_epoch == report.epoch:
             checkpoint.save(self.folder / checkpoint.BEST, report.network, self.config, self.fingerprint)
         checkpoint.save(self.folder / checkpoint.LAST, report.network, self.config, self.fingerprint, report.state)
+        self.state = report.state
 
     def finish(self, letters: Letters, device: Device) -> dict[str, Any]:
         """Evaluate the best network, write summary.json and the pictures, and return the summary."""

@@ -357,7 +357,8 @@ def test_a_run_that_diverges_at_once_leaves_nothing(exists, folder, tmp_path):
         out.mkdir()
     words = ("--data", folder, *QUICK, "--lr", "1e30", "--out")
     assert "in epoch 1" in complaint(lettergpu_("train", *words, out, cwd=tmp_path))
-    assert not out.exists() or not list(out.iterdir())
+    assert out.exists() == exists
+    assert not exists or not list(out.iterdir())
     (tmp_path / "here").mkdir()
     assert "in epoch 1" in complaint(lettergpu_("train", *words, ".", cwd=tmp_path / "here"))
 

@@ -39,8 +39,8 @@ def load(part: str) -> tuple[np.ndarray, np.ndarray]:
             return cached["images"], cached["labels"]
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):  # not drawn yet, or damaged
         images, labels = draw(EACH[part], SEED[part])
-        with replacing(path) as partial, partial.open("wb") as file:
-            np.savez(file, images=images, labels=labels)
+        with replacing(path) as partial, partial.open("wb") as new:
+            np.savez(new, images=images, labels=labels)
         return images, labels
 
 
