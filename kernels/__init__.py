@@ -1,1 +1,1 @@
-"""CUDA kernels, installed as lettergpu.kernels. There are none yet."""
+"""CUDA C++ as package data; see README.md beside this file."""

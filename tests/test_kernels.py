@@ -1,0 +1,91 @@
+"""The kernels' text, compiled by the host's C++ compiler."""
+
+import ctypes
+import json
+import shutil
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lettergpu.activations import ACTIVATIONS
+
+BENCH = Path(__file__).parent.parent / "bench"
+
+EXPRESSIONS = {
+    "sigmoid": "sigmoid_{}(z)",
+    "tanh": "tanh_{}(z)",
+    "leaky_relu": "leaky_relu_{}(z, T(0.01))",
+    "swish": "swish_{}(z, T(1))",
+    "mish": "mish_{}(z)",
+    "tanhexp": "tanhexp_{}(z)",
+}
+
+
+@pytest.fixture(scope="module")
+def compiler():
+    if not shutil.which("g++"):
+        pytest.skip("there is no g++ to compile the kernels with")
+    return "g++"
+
+
+@pytest.fixture(scope="module")
+def library(compiler, tmp_path_factory):
+    """A shared library with a loop over each function, for float and double."""
+    folder = tmp_path_factory.mktemp("kernels")
+    source = files("lettergpu.kernels").joinpath("activations.cuh").read_text() + "using namespace lettergpu;\n"
+    for name, expression in EXPRESSIONS.items():
+        for part in ("value", "slope"):
+            for kind in ("float", "double"):
+                source += (
+                    f'extern "C" void {name}_{part}_{kind}(const {kind}* x, {kind}* y, long n) {{ using T = {kind};'
+                    f" for (long i = 0; i < n; i++) {{ const T z = x[i]; y[i] = {expression.format(part)}; }} }}\n"
+                )
+    (folder / "all.cpp").write_text(source)
+    command = [compiler, "-O2", "-Wall", "-Werror", "-Wno-unused-function", "-shared", "-fPIC", "-o"]
+    subprocess.run([*command, folder / "all.so", folder / "all.cpp"], check=True)
+    return ctypes.CDLL(str(folder / "all.so"))
+
+
+def call(library, name, part, z):
+    result = np.empty_like(z)
+    kind = {"float32": "float", "float64": "double"}[z.dtype.name]
+    pointers = [ctypes.c_void_p(array.ctypes.data) for array in (z, result)]
+    getattr(library, f"{name}_{part}_{kind}")(*pointers, ctypes.c_long(z.size))
+    return result
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("part", ["value", "slope"])
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_kernels_compute_the_generic_formulas(name, part, dtype, library):
+    widest = 110 if dtype == "float32" else 760
+    z = np.concatenate([np.linspace(-widest, widest, 40_001), np.geomspace(1e-30, 1e30, 4001), [0.0, -0.0]])
+    z = np.concatenate([z, -z]).astype(dtype)
+    generic = getattr(ACTIVATIONS[name], part)(z.astype(np.float64))
+    eps, tiny = np.finfo(dtype).eps, np.finfo(dtype).tiny
+    near_zero = eps if part == "slope" else 0
+    np.testing.assert_allclose(call(library, name, part, z), generic, rtol=8 * eps, atol=near_zero + 4 * tiny)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_limits_and_nan(name, dtype, library):
+    z = np.asarray([-np.inf, np.inf, np.nan], dtype)
+    for part in ("value", "slope"):
+        expected = getattr(ACTIVATIONS[name], part)(z[:2])
+        got = call(library, name, part, z)
+        np.testing.assert_array_equal(got[:2], expected)
+    assert np.isnan(call(library, name, "value", z)[2])
+
+
+def test_one_float_in_997_is_within_the_bars(compiler):
+    command = [sys.executable, BENCH / "ulp.py", "--step", "997", "--json", "-"]
+    rows = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["rows"]
+    assert len(rows) == 10
+    for name, row in rows.items():
+        assert row["checked"] > 4_000_000
+        assert row["holds"], (name, row)
