@@ -45,7 +45,8 @@ def cuda_devices() -> tuple[list[str], str]:
         if names:  # a driver alone is not enough: this needs the compiler and cuBLAS too
             (cupy.ones((2, 2)) @ cupy.ones((2, 2)) + 1).sum().item()
     except Exception as error:
-        return [], f"CuPy cannot use an NVIDIA GPU here ({str(error).strip().splitlines()[0]}): see {INSTALL_CUPY}"
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return [], f"CuPy cannot use an NVIDIA GPU here ({reason}): see {INSTALL_CUPY}"
     return names, "" if names else "CuPy finds no NVIDIA GPU"
 
 
