@@ -48,6 +48,7 @@ class Evaluation:
         return float(np.mean(self.ranks < k))
 
     def scores(self) -> dict[str, float]:
+        """loss, top1, top2 and top5, as summary.json has them."""
         return {"loss": self.loss} | {f"top{k}": self.top(k) for k in TOP}
 
 

@@ -64,8 +64,7 @@ def checksums(folder: Path, split: str) -> dict[Path, tuple[str, str]]:
     for part in ("train", "test"):
         for name in file_names(split, part):
             path = find(folder, name)
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = _sha256(path)
             official = OFFICIAL_SHA256.get(name)
             if official is None:
                 verdict = "no official checksum is known for this split"
@@ -91,6 +90,7 @@ def download_folder(split: str) -> Path:
 
 
 def archive_path() -> Path:
+    """Where `download` puts the archive, and finds one that was fetched by hand."""
     return cache_folder() / "gzip.zip"
 
 

@@ -26,6 +26,7 @@ class Examples:
         return len(self.labels)
 
     def take(self, rows: np.ndarray) -> "Examples":
+        """Copies of these rows (k,)."""
         return Examples(self.images[rows], self.labels[rows])
 
 
