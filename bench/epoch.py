@@ -56,7 +56,12 @@ class Ours:
         self.config, self.images, self.labels, self.epoch = config, images, labels, 0
         self.network = new_network(config)
         self.optimizer = Momentum(
-            self.network.parameters, learning_rate=config.learning_rate, momentum=config.momentum, nesterov=False
+            self.network.parameters,
+            learning_rate=config.learning_rate,
+            momentum=config.momentum,
+            nesterov=False,
+            l2=0.0,
+            decayed=0,
         )
         self.weights = np.ones(26, np.float32)
 
@@ -65,7 +70,7 @@ class Ours:
         self.epoch += 1
         rows = np.arange(len(self.labels))
         pieces = batches(self.images, self.labels, rows, self.config, self.epoch, CPU, np.float32)
-        self.loss, _ = train_epoch(self.network, self.optimizer, pieces, self.weights, 0.0, lambda images: None)
+        self.loss, _ = train_epoch(self.network, self.optimizer, pieces, self.weights, lambda images: None)
         return time.perf_counter() - began
 
 

@@ -16,6 +16,7 @@ LEAK = 0.01  # the negative slope of leaky ReLU that reproduces the report's net
 
 
 class Activation(NamedTuple):
+    name: str
     value: Callable[[Any], Any]
     slope: Callable[[Any], Any]
 
@@ -129,12 +130,15 @@ def identity_slope(z):
 
 
 ACTIVATIONS = {
-    "identity": Activation(identity, identity_slope),
-    "sigmoid": Activation(sigmoid, sigmoid_slope),
-    "tanh": Activation(tanh, tanh_slope),
-    "relu": Activation(relu, relu_slope),
-    "leaky_relu": Activation(leaky_relu, leaky_relu_slope),
-    "swish": Activation(swish, swish_slope),
-    "mish": Activation(mish, mish_slope),
-    "tanhexp": Activation(tanhexp, tanhexp_slope),
+    activation.name: activation
+    for activation in (
+        Activation("identity", identity, identity_slope),
+        Activation("sigmoid", sigmoid, sigmoid_slope),
+        Activation("tanh", tanh, tanh_slope),
+        Activation("relu", relu, relu_slope),
+        Activation("leaky_relu", leaky_relu, leaky_relu_slope),
+        Activation("swish", swish, swish_slope),
+        Activation("mish", mish, mish_slope),
+        Activation("tanhexp", tanhexp, tanhexp_slope),
+    )
 }

@@ -1,4 +1,4 @@
-"""Random rotation: one batched bilinear warp."""
+"""Rotation, as an affine map of the plane, and the one bilinear warp that every map goes through."""
 
 from typing import Any
 
@@ -40,16 +40,29 @@ def warp(images: Any, y: Any, x: Any) -> Any:
     return upper
 
 
-def rotate(images: Any, angles: Any) -> Any:
-    """Turn each image about its centre, counter-clockwise.
+def affine(images: Any, maps: Any) -> Any:
+    """Move each image: the pixel at (row, column) comes from maps @ (row, column, 1), bilinearly.
 
-    images: (batch, height, width), float. angles: (batch,), same dtype, in radians. Returns (batch, height, width).
+    images: (batch, height, width), float. maps: (batch, 2, 3), same dtype. Returns (batch, height, width).
     """
     xp = array_namespace(images)
     _, height, width = images.shape
-    cos, sin = xp.cos(angles)[:, None, None], xp.sin(angles)[:, None, None]
-    rows = xp.arange(height, dtype=images.dtype, device=device(images))[None, :, None] - (height - 1) / 2
-    columns = xp.arange(width, dtype=images.dtype, device=device(images))[None, None, :] - (width - 1) / 2
-    y = (sin * columns + (height - 1) / 2) + cos * rows  # where each pixel comes from: the inverse rotation
-    x = (cos * columns + (width - 1) / 2) - sin * rows
+    rows = xp.arange(height, dtype=images.dtype, device=device(images))[None, :, None]
+    columns = xp.arange(width, dtype=images.dtype, device=device(images))[None, None, :]
+    (a, b, c), (d, e, f) = ([maps[:, i, j][:, None, None] for j in range(3)] for i in range(2))
+    y = (b * columns + c) + a * rows
+    x = (e * columns + f) + d * rows
     return warp(images, y, x)
+
+
+def rotations(angles: Any, height: int, width: int) -> Any:
+    """The maps (batch, 2, 3) of `affine` that turn images about their centre, counter-clockwise.
+
+    angles: (batch,), float, in radians.
+    """
+    xp = array_namespace(angles)
+    cos, sin = xp.cos(angles), xp.sin(angles)
+    middle_row, middle_column = (height - 1) / 2, (width - 1) / 2
+    to_row = xp.stack([cos, sin, middle_row - cos * middle_row - sin * middle_column], axis=-1)
+    to_column = xp.stack([-sin, cos, middle_column + sin * middle_row - cos * middle_column], axis=-1)
+    return xp.stack([to_row, to_column], axis=1)

@@ -1,14 +1,17 @@
 """One epoch's way through the training set: rows of a permutation, gathered, made float, augmented."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+from array_api_compat import array_namespace
 
-from .augment import rotate
+from .augment import affine, rotations
 from .config import Config
 from .data import SIDE
 from .device import Device
+from .dispatch import dispatched
 from .pixels import to_floats
 from .randomness import generator
 
@@ -30,11 +33,11 @@ class Piece(NamedTuple):
 
 
 def draw_angles(count: int, config: Config, epoch: int) -> np.ndarray:
-    """Each row's rotation in this epoch, (count,) float32 in radians; 0 where it is not turned."""
+    """Each row's rotation in this epoch, (count,) in radians; 0 where it is not turned."""
     rng = generator(config.seed, "rotation", epoch)
     least, most = config.rotation_degrees
     degrees = rng.uniform(least, most, count) * rng.choice((-1.0, 1.0), count)
-    return np.radians(np.where(rng.random(count) < config.rotation_chance, degrees, 0.0)).astype(np.float32)
+    return np.radians(np.where(rng.random(count) < config.rotation_chance, degrees, 0.0))
 
 
 def batches(
@@ -43,28 +46,39 @@ def batches(
     """The pieces of one epoch, in order.
 
     images: (n, 784) uint8 and labels: (n,), both on the device. rows: those to train on, on the host.
-    The only thing that goes to the device is the order of the rows and their angles, once.
+    The only thing that goes to the device is the order of the rows and the maps of those that are turned, once.
     """
     xp = device.namespace
     count = len(rows)
     pieces = list(_pieces(count, config.batch_size or count))
     rows = rows[generator(config.seed, "order", epoch).permutation(count)]
-    angles = draw_angles(count, config, epoch) if config.augment == "rotate" else np.zeros(count, np.float32)
+    angles = draw_angles(count, config, epoch) if config.augment == "rotate" else np.zeros(count)
     # The order within a piece is of no consequence: with the turned rows in front, only they are warped.
-    turned = []
+    turned = [0]
     for start, stop, *_ in pieces:
         front = np.argsort(angles[start:stop] == 0, kind="stable")
         rows[start:stop], angles[start:stop] = rows[start:stop][front], angles[start:stop][front]
-        turned.append(int(np.count_nonzero(angles[start:stop])))
-    rows_there, angles_there = device.put(rows), xp.astype(device.put(angles), dtype)
+        turned.append(turned[-1] + int(np.count_nonzero(angles[start:stop])))
+    rows_there = device.put(rows)
+    maps = xp.astype(device.put(rotations(angles[angles != 0], SIDE, SIDE)), dtype)
 
-    for (start, stop, batch, first, last), k in zip(pieces, turned, strict=True):
+    for (start, stop, batch, first, last), (begin, end) in zip(pieces, pairwise(turned), strict=True):
         taken = rows_there[start:stop]
-        x = to_floats(xp.take(images, taken, axis=0), dtype)  # (rows, 784)
-        if k:
-            squares = xp.reshape(x[:k, :], (k, SIDE, SIDE))
-            x[:k, :] = xp.reshape(rotate(squares, angles_there[start : start + k]), (k, SIDE * SIDE))
-        yield Piece(x, xp.take(labels, taken), batch, first, last)
+        yield Piece(assemble(images, taken, maps[begin:end, ...], dtype), xp.take(labels, taken), batch, first, last)
+
+
+@dispatched
+def assemble(images: Any, rows: Any, maps: Any, dtype: Any) -> Any:
+    """Pixels in [0, 1], (batch, 784), of some rows (batch,) of uint8 images (n, 784).
+
+    maps: (k, 2, 3), of `affine`, for the first k of the batch; the others stay as they are.
+    """
+    xp = array_namespace(images)
+    x = to_floats(xp.take(images, rows, axis=0), dtype)
+    if k := maps.shape[0]:
+        squares = xp.reshape(x[:k, :], (k, SIDE, SIDE))
+        x[:k, :] = xp.reshape(affine(squares, maps), (k, SIDE * SIDE))
+    return x
 
 
 def _pieces(count: int, size: int) -> Iterator[tuple[int, int, int, bool, bool]]:

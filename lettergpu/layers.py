@@ -8,6 +8,7 @@ from typing import Any
 from array_api_compat import array_namespace
 
 from .activations import Activation
+from .dispatch import dispatched
 
 
 class Dense:
@@ -27,10 +28,10 @@ class Dense:
         keep: remember x and the pre-activation for `backward`.
         """
         z = x @ self.weight  # (batch, fan_out)
-        z += self.bias
+        a = activate(z, self.bias, self.activation)
         if keep:
             self.x, self.z = x, z
-        return self.activation.value(z)
+        return a
 
     def backward(self, gradient: Any, *, add: bool = False, first: bool = False) -> Any:
         """Set the gradients of the parameters; return the gradient with respect to the input (batch, fan_in).
@@ -39,14 +40,41 @@ class Dense:
         add: add to the gradients of the parameters instead, for a batch that comes in pieces.
         first: nothing lies before this layer; the gradient of its input is not computed, and None is returned.
         """
-        delta = self.activation.slope(self.z)  # (batch, fan_out)
-        delta *= gradient
-        weight_gradient = self.x.T @ delta
-        bias_gradient = array_namespace(delta).sum(delta, axis=0)
-        if add:
-            self.weight_gradient += weight_gradient
-            self.bias_gradient += bias_gradient
-        else:
-            self.weight_gradient[...] = weight_gradient
-            self.bias_gradient[...] = bias_gradient
+        delta = gradient_before(gradient, self.z, self.activation)  # (batch, fan_out)
+        set_product(self.weight_gradient, self.x.T, delta, add)
+        set_sum(self.bias_gradient, delta, add)
         return None if first else delta @ self.weight.T
+
+
+@dispatched
+def activate(z: Any, bias: Any, activation: Activation) -> Any:
+    """g(z + b). z: (batch, width), which is turned into z + b. bias: (width,)."""
+    z += bias
+    return activation.value(z)
+
+
+@dispatched
+def gradient_before(gradient: Any, z: Any, activation: Activation) -> Any:
+    """The gradient with respect to z, gradient * g'(z), from that with respect to g(z). All (batch, width)."""
+    delta = activation.slope(z)
+    delta *= gradient
+    return delta
+
+
+@dispatched
+def set_product(total: Any, a: Any, b: Any, add: bool) -> None:
+    """total <- a b, or with `add` total + a b. Matrices."""
+    if add:
+        total += a @ b
+    else:
+        total[...] = a @ b
+
+
+@dispatched
+def set_sum(total: Any, rows: Any, add: bool) -> None:
+    """total <- the sum of the rows, or with `add` that plus total. total: (width,). rows: (batch, width)."""
+    column_sums = array_namespace(rows).sum(rows, axis=0)
+    if add:
+        total += column_sums
+    else:
+        total[...] = column_sums

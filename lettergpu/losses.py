@@ -1,8 +1,8 @@
 """The two output losses of the report, from the logits.
 
-Each function takes logits (batch, classes) and integer labels (batch,) and returns the loss of each example
-(batch,), in nats, with its gradient with respect to the logits (batch, classes). Averaging and class weights
-are the training step's: it scales both. For both losses the gradient is the report's y_hat - y.
+Each function takes logits (rows, classes), integer labels (rows,), how much an example of each class counts
+(classes,), and how many rows the whole batch has: these rows may be a part of it. The gradient of both losses
+with respect to a logit is the report's y_hat - y, times the weight of the row over the batch.
 """
 
 from collections.abc import Callable
@@ -11,10 +11,21 @@ from typing import Any, NamedTuple
 from array_api_compat import array_namespace, device
 
 from .activations import sigmoid
+from .dispatch import dispatched
+
+
+class Outcome(NamedTuple):
+    """losses: (rows,), each example's loss in nats, times its weight. right: (rows,) bool, whether the logit at the
+    label is the first of the highest. gradient: (rows, classes), of the sum of the losses over the batch's rows.
+    """
+
+    losses: Any
+    right: Any
+    gradient: Any
 
 
 class Loss(NamedTuple):
-    losses_and_gradient: Callable[[Any, Any], tuple[Any, Any]]
+    outcome: Callable[[Any, Any, Any, int], Outcome]
     probabilities: Callable[[Any], Any]
 
 
@@ -32,17 +43,20 @@ def softmax(logits: Any) -> Any:
     return exps / xp.sum(exps, axis=-1, keepdims=True)
 
 
-def softmax_cross_entropy(logits: Any, labels: Any) -> tuple[Any, Any]:
+@dispatched
+def softmax_cross_entropy(logits: Any, labels: Any, weights: Any, batch: int) -> Outcome:
     """Categorical cross-entropy of the softmax: -log y_hat[label]."""
     xp = array_namespace(logits)
     shifted = logits - xp.max(logits, axis=-1, keepdims=True)
     exps = xp.exp(shifted)
-    total = xp.sum(exps, axis=-1, keepdims=True)  # (batch, 1), at least 1
+    total = xp.sum(exps, axis=-1, keepdims=True)  # (rows, 1), at least 1
     losses = xp.log(total) - xp.take_along_axis(shifted, labels[:, None], axis=-1)
-    return losses[:, 0], exps / total - one_hot(labels, logits)
+    y = one_hot(labels, logits)
+    return _weighted(losses[:, 0], exps / total - y, logits, labels, weights, batch)
 
 
-def sigmoid_binary_cross_entropy(logits: Any, labels: Any) -> tuple[Any, Any]:
+@dispatched
+def sigmoid_binary_cross_entropy(logits: Any, labels: Any, weights: Any, batch: int) -> Outcome:
     """Binary cross-entropy of a sigmoid for each class, summed over the classes.
 
     -y log s(z) - (1 - y) log(1 - s(z)) is max(z, 0) - y z + log(1 + e^-|z|), which never meets log(0).
@@ -50,7 +64,15 @@ def sigmoid_binary_cross_entropy(logits: Any, labels: Any) -> tuple[Any, Any]:
     xp = array_namespace(logits)
     y = one_hot(labels, logits)
     each = xp.maximum(logits, 0.0) - y * logits + xp.log1p(xp.exp(-xp.abs(logits)))
-    return xp.sum(each, axis=-1), sigmoid(logits) - y
+    return _weighted(xp.sum(each, axis=-1), sigmoid(logits) - y, logits, labels, weights, batch)
+
+
+def _weighted(losses: Any, gradient: Any, logits: Any, labels: Any, weights: Any, batch: int) -> Outcome:
+    xp = array_namespace(logits)
+    weight = xp.take(weights, labels)  # (rows,)
+    losses *= weight
+    gradient *= weight[:, None] / batch
+    return Outcome(losses, xp.argmax(logits, axis=-1) == labels, gradient)
 
 
 LOSSES = {

@@ -6,16 +6,10 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from .losses import LOSSES
+from .losses import LOSSES, Outcome
 from .network import Network
 
 TOP = (1, 2, 5)
-
-
-def right(logits: Any, labels: Any) -> Any:
-    """How many rows of the logits (batch, classes) are highest at their label: an array () on their device."""
-    xp = array_namespace(logits)
-    return xp.sum(xp.astype(xp.argmax(logits, axis=-1) == labels, xp.int64))
 
 
 def ranks(logits: Any, labels: Any) -> Any:
@@ -52,28 +46,43 @@ class Evaluation:
         return {"loss": self.loss} | {f"top{k}": self.top(k) for k in TOP}
 
 
+class Tally:
+    """Mean loss and accuracy of rows that come in parts. The device is not asked before `means`."""
+
+    def __init__(self) -> None:
+        self.losses: list[Any] = []
+        self.right: list[Any] = []
+
+    def add(self, outcome: Outcome) -> None:
+        self.losses.append(outcome.losses)
+        self.right.append(outcome.right)
+
+    def means(self) -> tuple[float, float]:
+        """The mean loss, and the share of right answers."""
+        xp = array_namespace(self.losses[0])
+        losses, right = xp.concat(self.losses), xp.astype(xp.concat(self.right), xp.int64)
+        return float(xp.mean(losses)), float(xp.sum(right)) / right.shape[0]
+
+
 def loss_and_accuracy(network: Network, images: Any, labels: Any, class_weights: Any) -> tuple[float, float]:
     """Mean weighted loss and top-1 accuracy.
 
     All arrays are on the device: images (n, 784) uint8, labels (n,), class_weights (classes,).
     """
-    xp = network.device.namespace
-    loss, correct = 0.0, 0
+    tally = Tally()
     for rows, logits in network.answers(images):
-        losses, _ = LOSSES[network.loss].losses_and_gradient(logits, labels[rows])
-        loss = loss + xp.sum(losses * xp.take(class_weights, labels[rows]))
-        correct = correct + right(logits, labels[rows])
-    return float(loss) / labels.shape[0], float(correct) / labels.shape[0]
+        tally.add(LOSSES[network.loss].outcome(logits, labels[rows], class_weights, labels.shape[0]))
+    return tally.means()
 
 
 def evaluate(network: Network, images: np.ndarray, labels: np.ndarray) -> Evaluation:
     """The network's answers to uint8 images (n, 28, 28) with labels (n,), on the host."""
     xp, fetch = network.device.namespace, network.device.fetch
+    ones = xp.ones(network.sizes[-1], dtype=network.parameters.dtype, device=network.device.handle)
     loss, parts = 0.0, []
     for rows, logits in network.answers(images):
         y = network.device.put(labels[rows])
-        losses, _ = LOSSES[network.loss].losses_and_gradient(logits, y)
-        loss += float(xp.sum(losses))
+        loss += float(xp.sum(LOSSES[network.loss].outcome(logits, y, ones, len(labels)).losses))
         confidence = xp.max(LOSSES[network.loss].probabilities(logits), axis=-1)
         parts.append([fetch(a) for a in (ranks(logits, y), xp.argmax(logits, axis=-1), confidence)])
     return Evaluation(loss / len(labels), *(np.concatenate(column) for column in zip(*parts, strict=True)))

@@ -23,7 +23,7 @@ class Network:
 
     sizes: (inputs, hidden..., classes); without a hidden layer it is a perceptron. activation: a key of
     ACTIVATIONS. loss: a key of LOSSES. classes: the name of each class.
-    parameters, gradients: flat vectors, first all weights, layer by layer, then all biases.
+    parameters, gradients: flat vectors, first all `weight_count` weights, layer by layer, then all biases.
     layers[i].weight (fan_in, fan_out) and layers[i].bias (fan_out,) are writable views into parameters.
     All parameters are zero until `initialize`.
     """
@@ -45,12 +45,9 @@ class Network:
         self.sizes, self.activation, self.loss, self.device = tuple(sizes), activation, loss, device
         self.classes = tuple(classes) if classes is not None else tuple(str(i) for i in range(sizes[-1]))
         self.layout = layout(self.sizes)
+        self.weight_count = parameter_count(self.sizes) - sum(self.sizes[1:])
         self.parameters = xp.zeros(parameter_count(self.sizes), dtype=getattr(xp, dtype), device=device.handle)
         self.gradients = xp.zeros_like(self.parameters)
-
-        weight_count = parameter_count(self.sizes) - sum(self.sizes[1:])
-        self.weights = self.parameters[:weight_count]
-        self.weight_gradients = self.gradients[:weight_count]
 
         last = len(self.sizes) - 2
         self.layers = [

@@ -15,7 +15,7 @@ from .data.letters import Letters
 from .device import Device, resolve
 from .errors import LettergpuError
 from .losses import LOSSES
-from .metrics import loss_and_accuracy, right
+from .metrics import Tally, loss_and_accuracy
 from .network import Network
 from .optimizers import Momentum
 from .randomness import generator
@@ -106,6 +106,8 @@ def fit(
         learning_rate=config.learning_rate,
         momentum=config.momentum,
         nesterov=config.nesterov,
+        l2=config.l2,
+        decayed=network.weight_count,
     )
     if state is None:
         state = State(0, *_snapshot(network, optimizer), 0, math.inf, device.fetch(network.parameters).copy())
@@ -125,7 +127,7 @@ def fit(
         epoch = state.epoch + 1
         pieces = batches(images, labels, rows, config, epoch, device, dtype)
         with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is told below, once
-            loss, accuracy = train_epoch(network, optimizer, pieces, weights, config.l2, on_batch)
+            loss, accuracy = train_epoch(network, optimizer, pieces, weights, on_batch)
             val_loss, val_accuracy = loss_and_accuracy(network, held_images, held_labels, weights)
         if not (math.isfinite(loss) and math.isfinite(val_loss)):
             network.parameters[...] = device.put(state.best_parameters)
@@ -148,30 +150,22 @@ def train_epoch(
     optimizer: Momentum,
     pieces: Any,
     weights: Any,
-    l2: float,
     on_batch: Callable[[int], None],
 ) -> tuple[float, float]:
     """One pass over the training set; its mean loss and accuracy. The device is asked only at the end.
 
     pieces: of `batches`. weights: (classes,), how much an image of each class counts.
     """
-    xp = network.device.namespace
-    loss_sum, correct, images = 0.0, 0, 0
+    loss, tally = LOSSES[network.loss].outcome, Tally()
     for piece in pieces:
         logits = network.forward(piece.x, keep=True)  # (rows, classes)
-        losses, gradient = LOSSES[network.loss].losses_and_gradient(logits, piece.labels)
-        weight = xp.take(weights, piece.labels)  # (rows,)
-        gradient *= weight[:, None] / piece.batch
-        network.backward(gradient, add=not piece.first)
+        outcome = loss(logits, piece.labels, weights, piece.batch)
+        network.backward(outcome.gradient, add=not piece.first)
         if piece.last:
-            if l2:
-                network.weight_gradients += l2 * network.weights
             optimizer.step(network.parameters, network.gradients)
-        loss_sum = loss_sum + xp.sum(losses * weight)
-        correct = correct + right(logits, piece.labels)
-        images += piece.labels.shape[0]
+        tally.add(outcome)
         on_batch(piece.labels.shape[0])
-    return float(loss_sum) / images, float(correct) / images
+    return tally.means()
 
 
 def _snapshot(network: Network, optimizer: Momentum) -> tuple[np.ndarray, np.ndarray]:

@@ -7,11 +7,14 @@ from pathlib import Path
 import array_api_strict
 import numpy as np
 import pytest
+from array_api_compat import array_namespace
+from array_api_compat import device as array_device
 
 from lettergpu.data.emnist import file_names
 from lettergpu.data.letters import Examples, Letters
 from lettergpu.data.splits import SPLITS
 from lettergpu.device import CPU, Device, cuda_devices, resolve
+from lettergpu.losses import LOSSES
 
 SECOND = array_api_strict.Device("device1")  # a pretend GPU: touching it from the host raises
 
@@ -71,6 +74,13 @@ def few_letters():
         return Examples(((prototypes[labels] + noise) // 2).astype(np.uint8), labels.astype(np.int64))
 
     return Letters(examples(400), examples(80), SPLITS["letters"].classes, "test", "letters made for tests")
+
+
+def unweighted(loss, logits, labels):
+    """The outcome of a loss in which every row counts the same and the gradient is that of the sum."""
+    xp = array_namespace(logits)
+    ones = xp.ones(logits.shape[-1], dtype=logits.dtype, device=array_device(logits))
+    return LOSSES[loss].outcome(logits, labels, ones, 1)
 
 
 def write_idx(path, array):

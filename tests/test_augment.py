@@ -1,11 +1,15 @@
 import numpy as np
 import pytest
 
-from lettergpu.augment import rotate, warp
+from lettergpu.augment import affine, rotations, warp
 
 
 def pictures(count=5, height=28, width=28, seed=13):
     return np.random.default_rng(seed).random((count, height, width))
+
+
+def rotate(images, angles):
+    return affine(images, rotations(angles, *images.shape[1:]))
 
 
 def test_no_turn_changes_nothing(device):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lettergpu import batches as module
-from lettergpu.augment import rotate
+from lettergpu.augment import affine, rotations
 from lettergpu.batches import batches, draw_angles
 from lettergpu.config import Config
 from lettergpu.data.letters import Examples
@@ -76,4 +76,4 @@ def test_turned_rows_are_the_rotated_images_with_their_own_labels(few_letters, d
     angles = np.empty(400, np.float32)
     angles[generator(config.seed, "order", 1).permutation(400)] = draw_angles(400, config, 1)
     plain = letters.train.images[rows].astype(np.float32) / 255
-    np.testing.assert_allclose(x, rotate(plain, angles[rows]), atol=1e-5)
+    np.testing.assert_allclose(x, affine(plain, rotations(angles[rows], 28, 28)), atol=1e-5)

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+from conftest import unweighted
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from lettergpu.losses import LOSSES, one_hot, softmax
+from lettergpu.metrics import ranks
 
 
 def numeric_gradient(function, x, h=1e-6):
@@ -24,16 +26,29 @@ def numeric_gradient(function, x, h=1e-6):
 def test_gradient_is_the_derivative(name):
     rng = np.random.default_rng(1)
     logits, labels = rng.normal(0, 4, (5, 7)), np.asarray([0, 6, 3, 3, 1])
-    loss = LOSSES[name].losses_and_gradient
-    numeric = numeric_gradient(lambda z: loss(z, labels)[0].sum(), logits)
-    np.testing.assert_allclose(loss(logits, labels)[1], numeric, atol=1e-8)
+    weights, batch = rng.uniform(0.5, 2, 7), 8
+
+    def outcome(z):
+        return LOSSES[name].outcome(z, labels, weights, batch)
+
+    numeric = numeric_gradient(lambda z: outcome(z).losses.sum() / batch, logits)
+    np.testing.assert_allclose(outcome(logits).gradient, numeric, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_weights_scale_each_rows_loss(name, device):
+    rng = np.random.default_rng(3)
+    logits, labels, weights = rng.normal(0, 4, (9, 5)), rng.integers(0, 5, 9), rng.uniform(0.5, 2, 5)
+    there = device.put(logits), device.put(labels)
+    losses = device.fetch(LOSSES[name].outcome(*there, device.put(weights), 9).losses)
+    np.testing.assert_allclose(losses, device.fetch(unweighted(name, *there).losses) * weights[labels], rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_gradient_is_prediction_minus_label(name, device):
     rng = np.random.default_rng(2)
     logits, labels = device.put(rng.normal(0, 4, (9, 26)).astype(np.float32)), device.put(np.arange(9))
-    _, gradient = LOSSES[name].losses_and_gradient(logits, labels)
+    gradient = unweighted(name, logits, labels).gradient
     expected = device.fetch(LOSSES[name].probabilities(logits)) - np.eye(9, 26, dtype=np.float32)
     np.testing.assert_allclose(device.fetch(gradient), expected, atol=1e-6)
 
@@ -44,10 +59,10 @@ def test_losses_are_the_reports_formulas(device):
     y = np.eye(5)[labels]
     there = device.put(logits), device.put(labels)
     softmax_of = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    cce = device.fetch(LOSSES["softmax"].losses_and_gradient(*there)[0])
+    cce = device.fetch(unweighted("softmax", *there).losses)
     np.testing.assert_allclose(cce, -(y * np.log(softmax_of)).sum(axis=1), rtol=1e-12)
     sigmoid_of = 1 / (1 + np.exp(-logits))
-    bce = device.fetch(LOSSES["sigmoid"].losses_and_gradient(*there)[0])
+    bce = device.fetch(unweighted("sigmoid", *there).losses)
     expected = (-y * np.log(sigmoid_of) - (1 - y) * np.log(1 - sigmoid_of)).sum(axis=1)
     np.testing.assert_allclose(bce, expected, rtol=1e-12)
 
@@ -58,7 +73,7 @@ def test_no_finite_logits_break_a_loss(name, limit, data):
     logits = data.draw(hnp.arrays(np.float32, (3, 5), elements=st.floats(-limit, limit, width=32)))
     labels = data.draw(hnp.arrays(np.int64, 3, elements=st.integers(0, 4)))
     with np.errstate(over="raise", invalid="raise", divide="raise"):
-        losses, gradient = LOSSES[name].losses_and_gradient(logits, labels)
+        losses, _, gradient = unweighted(name, logits, labels)
     assert np.isfinite(losses).all()
     assert (losses >= 0).all()
     assert (np.abs(gradient) <= 1).all()
@@ -77,3 +92,12 @@ def test_one_hot(device):
     got = one_hot(device.put(np.asarray([3, 0, 2])), like)
     assert got.dtype == like.dtype
     np.testing.assert_array_equal(device.fetch(got), np.eye(4, dtype=np.float32)[[3, 0, 2]])
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_right_is_where_the_label_ranks_first(name, device):
+    logits = np.random.default_rng(19).integers(-2, 3, (60, 5)).astype(np.float32)  # with many ties
+    there, labels = device.put(logits), device.put(np.arange(60) % 5)
+    got = device.fetch(unweighted(name, there, labels).right)
+    assert got.tolist() == (device.fetch(ranks(there, labels)) == 0).tolist()
+    assert 0 < got.sum() < 60

@@ -10,7 +10,6 @@ from lettergpu.metrics import (
     most_confident_errors,
     most_confused,
     ranks,
-    right,
 )
 from lettergpu.network import Network
 
@@ -54,9 +53,3 @@ def test_most_confident_errors_come_first():
     labels = np.asarray([0, 0, 0, 1, 1])
     result = Evaluation(0.0, np.zeros(5), np.asarray([1, 0, 1, 0, 0]), np.asarray([0.5, 0.99, 0.9, 0.7, 0.9]))
     assert most_confident_errors(labels, result, 3).tolist() == [2, 4, 3]
-
-
-@given(logits=hnp.arrays(np.float32, (6, 5), elements=st.floats(-3, 3, width=32)))
-def test_right_counts_what_ranks_first(logits):
-    labels = np.asarray([0, 1, 2, 3, 4, 0])
-    assert right(logits, labels) == (ranks(logits, labels) == 0).sum()

@@ -3,6 +3,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from conftest import unweighted
 
 from lettergpu.activations import ACTIVATIONS
 from lettergpu.device import CPU
@@ -20,7 +21,7 @@ def small_network(activation="tanhexp", loss="softmax", sizes=SIZES, device=CPU,
 
 
 def loss_of(network, x, labels):
-    return LOSSES[network.loss].losses_and_gradient(network.forward(x), labels)[0].sum()
+    return unweighted(network.loss, network.forward(x), labels).losses.sum()
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -30,8 +31,7 @@ def test_every_gradient_is_the_derivative(activation, loss, sizes):
     network = small_network(activation, loss, sizes)
     rng = np.random.default_rng(6)
     x, labels = rng.random((7, 9)), rng.integers(0, 4, 7)
-    _, gradient = LOSSES[loss].losses_and_gradient(network.forward(x, keep=True), labels)
-    network.backward(gradient)
+    network.backward(unweighted(loss, network.forward(x, keep=True), labels).gradient)
     h = 1e-6
     for i in range(len(network.parameters)):
         before = network.parameters[i]
@@ -62,8 +62,8 @@ def test_pieces_of_a_batch_add_up_to_it(device):
     x, labels = device.put(rng.random((10, 9))), device.put(rng.integers(0, 4, 10))
 
     def backward(rows, add):
-        _, gradient = LOSSES["softmax"].losses_and_gradient(network.forward(x[rows, ...], keep=True), labels[rows])
-        network.backward(gradient, add=add)
+        outcome = unweighted("softmax", network.forward(x[rows, ...], keep=True), labels[rows])
+        network.backward(outcome.gradient, add=add)
         return device.fetch(network.gradients).copy()
 
     whole = backward(slice(0, 10), add=False)
@@ -81,8 +81,8 @@ def test_layers_are_writable_views_of_one_vector(device):
     offset, shape = network.layout["layers.1.weight"]
     assert vector[offset + 2 * shape[1] + 3] == 7.0
     assert vector[-4:].tolist() == [2.0] * 4
-    assert network.weights.shape[0] == 9 * 6 + 6 * 5 + 5 * 4
-    network.weights[...] = 0.0
+    assert network.weight_count == 9 * 6 + 6 * 5 + 5 * 4
+    network.parameters[: network.weight_count] = 0.0
     assert device.fetch(network.parameters).sum() == 8.0
 
 
