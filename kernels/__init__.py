@@ -1,1 +1,36 @@
-"""CUDA C++ as package data; see README.md beside this file."""
+"""CUDA C++ as package data, and the way to its text; README.md beside this file says what there is."""
+
+import re
+from functools import cache
+from importlib.resources import files
+
+from lettergpu.activations import LEAK
+
+FORMULAS = {  # value and slope of z_ in activations.cuh, by the activation's name; C is the type that is computed in
+    "sigmoid": "sigmoid_{}(z_)",
+    "tanh": "tanh_{}(z_)",
+    "relu": "relu_{}(z_)",
+    "leaky_relu": f"leaky_relu_{{}}(z_, C({LEAK}))",
+    "swish": "swish_{}(z_, C(1))",
+    "mish": "mish_{}(z_)",
+    "tanhexp": "tanhexp_{}(z_)",
+}
+
+
+@cache
+def source(name: str) -> str:
+    """The text of a kernel's file, each header that it includes put in its place, once.
+
+    CuPy keeps compiled kernels under their text and does not see that a header changed, so there must be none.
+    """
+    seen = set()
+
+    def text(name: str) -> str:
+        if name in seen:
+            return ""
+        seen.add(name)
+        return re.sub(
+            r'^#include "(.*)"\n', lambda match: text(match[1]), files(__name__).joinpath(name).read_text(), flags=re.M
+        )
+
+    return text(name)

@@ -1,5 +1,7 @@
 // The activations and their derivatives, value and slope of the pre-activation z, in float or double.
+// float16 and bfloat16 are computed in float: T(mish_value(typename Compute<T>::type(z))).
 //
+//   ReLU        z, or 0 for z < 0                 1, or 0 for z < 0
 //   sigmoid     s(z) = 1 / (1 + e^-z)             s (1 - s)
 //   tanh        tanh(z)                           1 - tanh(z)^2
 //   leaky ReLU  z, or a z for z < 0               1, or a for z < 0
@@ -32,6 +34,9 @@ LETTERGPU_FN float expm1_(float x) { return expm1f(x); }
 LETTERGPU_FN double expm1_(double x) { return expm1(x); }
 LETTERGPU_FN float fma_(float a, float b, float c) { return fmaf(a, b, c); }
 LETTERGPU_FN double fma_(double a, double b, double c) { return fma(a, b, c); }
+
+template <typename T> struct Compute { using type = float; };
+template <> struct Compute<double> { using type = double; };
 
 // Left of `tail` e^z is small beside 1; left of `nothing` even z e^z is 0. Below `series` three terms are enough.
 template <typename T> struct Range;
@@ -84,6 +89,9 @@ template <typename T> LETTERGPU_FN T sigmoid_slope(T z) {
 
 template <typename T> LETTERGPU_FN T tanh_value(T z) { return tanh_(z); }
 template <typename T> LETTERGPU_FN T tanh_slope(T z) { return sech2(abs_(z)); }
+
+template <typename T> LETTERGPU_FN T relu_value(T z) { return z < T(0) ? T(0) : z; }
+template <typename T> LETTERGPU_FN T relu_slope(T z) { return z < T(0) ? T(0) : T(1); }
 
 template <typename T> LETTERGPU_FN T leaky_relu_value(T z, T a) { return z < T(0) ? a * z : z; }
 template <typename T> LETTERGPU_FN T leaky_relu_slope(T z, T a) { return z < T(0) ? a : T(1); }

@@ -5,24 +5,15 @@ import json
 import shutil
 import subprocess
 import sys
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
+from lettergpu.kernels import FORMULAS, source
 
 from lettergpu.activations import ACTIVATIONS
 
 BENCH = Path(__file__).parent.parent / "bench"
-
-EXPRESSIONS = {
-    "sigmoid": "sigmoid_{}(z)",
-    "tanh": "tanh_{}(z)",
-    "leaky_relu": "leaky_relu_{}(z, T(0.01))",
-    "swish": "swish_{}(z, T(1))",
-    "mish": "mish_{}(z)",
-    "tanhexp": "tanhexp_{}(z)",
-}
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +27,15 @@ def compiler():
 def library(compiler, tmp_path_factory):
     """A shared library with a loop over each function, for float and double."""
     folder = tmp_path_factory.mktemp("kernels")
-    source = files("lettergpu.kernels").joinpath("activations.cuh").read_text() + "using namespace lettergpu;\n"
-    for name, expression in EXPRESSIONS.items():
+    text = source("activations.cuh") + "using namespace lettergpu;\n"
+    for name, expression in FORMULAS.items():
         for part in ("value", "slope"):
             for kind in ("float", "double"):
-                source += (
-                    f'extern "C" void {name}_{part}_{kind}(const {kind}* x, {kind}* y, long n) {{ using T = {kind};'
-                    f" for (long i = 0; i < n; i++) {{ const T z = x[i]; y[i] = {expression.format(part)}; }} }}\n"
+                text += (
+                    f'extern "C" void {name}_{part}_{kind}(const {kind}* x, {kind}* y, long n) {{ using C = {kind};'
+                    f" for (long i = 0; i < n; i++) {{ const C z_ = x[i]; y[i] = {expression.format(part)}; }} }}\n"
                 )
-    (folder / "all.cpp").write_text(source)
+    (folder / "all.cpp").write_text(text)
     command = [compiler, "-O2", "-Wall", "-Werror", "-Wno-unused-function", "-shared", "-fPIC", "-o"]
     subprocess.run([*command, folder / "all.so", folder / "all.cpp"], check=True)
     return ctypes.CDLL(str(folder / "all.so"))
@@ -60,7 +51,7 @@ def call(library, name, part, z):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("part", ["value", "slope"])
-@pytest.mark.parametrize("name", EXPRESSIONS)
+@pytest.mark.parametrize("name", FORMULAS)
 def test_kernels_compute_the_generic_formulas(name, part, dtype, library):
     widest = 110 if dtype == "float32" else 760
     z = np.concatenate([np.linspace(-widest, widest, 40_001), np.geomspace(1e-30, 1e30, 4001), [0.0, -0.0]])
@@ -72,7 +63,7 @@ def test_kernels_compute_the_generic_formulas(name, part, dtype, library):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", EXPRESSIONS)
+@pytest.mark.parametrize("name", FORMULAS)
 def test_limits_and_nan(name, dtype, library):
     z = np.asarray([-np.inf, np.inf, np.nan], dtype)
     for part in ("value", "slope"):

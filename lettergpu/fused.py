@@ -1,0 +1,132 @@
+"""The CUDA kernels in place of the generic formulas: what `dispatch` finds for CuPy's arrays.
+
+Each public function has the name and the arguments of the operation that it stands for.
+"""
+
+from functools import cache
+from typing import Any
+
+import cupy
+
+from .activations import Activation
+from .data import SIDE
+from .errors import LettergpuError
+from .kernels import FORMULAS, source
+from .losses import Outcome
+from .optimizers import Momentum
+
+COMPUTE = "typedef lettergpu::Compute<T>::type C; "
+TYPES = {  # how a dtype's name is made known to a kernel that is not elementwise
+    "float32": "typedef float T;\n",
+    "float64": "typedef double T;\n",
+    "float16": "#include <cupy/float16.cuh>\ntypedef float16 T;\n",
+    "bfloat16": "#include <cupy/bfloat16.cuh>\ntypedef bfloat16 T;\n",
+}
+WARPS = 4  # rows a block of the losses' kernels takes
+
+
+@cache
+def activate_kernel(name: str) -> Any:
+    """z <- z + bias; a = g(z)."""
+    body = f"z = T(C(z) + C(bias)); const C z_ = C(z); a = T(lettergpu::{FORMULAS[name].format('value')});"
+    return _elementwise(f"activate_{name}", "T bias", "T z, T a", body, "activations.cuh")
+
+
+@cache
+def gradient_kernel(name: str) -> Any:
+    """delta = gradient * g'(z)."""
+    body = f"const C z_ = C(z); delta = T(C(gradient) * lettergpu::{FORMULAS[name].format('slope')});"
+    return _elementwise(f"gradient_before_{name}", "T gradient, T z", "T delta", body, "activations.cuh")
+
+
+@cache
+def momentum_kernel() -> Any:
+    """The velocity v and the parameters w after a step; the first `decayed` parameters decay."""
+    body = "lettergpu::momentum_step(w, v, C(g), C(rate), C(momentum), i < decayed ? C(l2) : C(0), nesterov);"
+    inputs = "T g, T rate, T momentum, T l2, int64 decayed, bool nesterov"
+    return _elementwise("momentum_step", inputs, "T w, T v", body, "momentum.cuh")
+
+
+@cache
+def assemble_kernel() -> Any:
+    """Pixel i of a batch; images, rows and maps are indexed as flat."""
+    body = f"x = T(lettergpu::assembled<{SIDE}, {SIDE}, C>(images, rows, maps, moved, i));"
+    inputs = "raw uint8 images, raw int64 rows, raw T maps, int64 moved"
+    return _elementwise("assemble", inputs, "T x", body, "assemble.cuh")
+
+
+def _elementwise(name: str, inputs: str, outputs: str, body: str, file: str) -> Any:
+    return cupy.ElementwiseKernel(inputs, outputs, COMPUTE + body, f"lettergpu_{name}", preamble=source(file))
+
+
+@cache
+def loss_kernel(name: str, dtype: str) -> Any:
+    """losses, right, gradient of logits of this dtype."""
+    return cupy.RawKernel(TYPES[dtype] + source("losses.cu"), name)
+
+
+def _call(kernel: Any, *arguments: Any) -> None:
+    """Launch a kernel, which CuPy compiles for each GPU and dtype when it first meets them."""
+    try:
+        kernel(*arguments)
+    except cupy.cuda.compiler.CompileException as error:
+        architecture = cupy.cuda.Device().compute_capability
+        raise LettergpuError(
+            f"the kernel {kernel.name} does not compile for sm_{architecture}; LETTERGPU_FUSED=0 does without: {error}"
+        ) from error
+
+
+def activate(z: Any, bias: Any, activation: Activation) -> Any:
+    if activation.name == "identity":
+        z += bias
+        return z
+    a = cupy.empty_like(z)
+    _call(activate_kernel(activation.name), bias, z, a)
+    return a
+
+
+def gradient_before(gradient: Any, z: Any, activation: Activation) -> Any:
+    if activation.name == "identity":
+        return gradient
+    delta = cupy.empty_like(z)
+    _call(gradient_kernel(activation.name), gradient, z, delta)
+    return delta
+
+
+def set_product(total: Any, a: Any, b: Any, add: bool) -> None:
+    if add:
+        total += a @ b
+    else:
+        cupy.matmul(a, b, out=total)
+
+
+def momentum_step(parameters: Any, gradients: Any, settings: Momentum) -> None:
+    rates = settings.learning_rate, settings.momentum, settings.l2
+    kernel = momentum_kernel()
+    _call(kernel, gradients, *rates, settings.decayed, settings.nesterov, parameters, settings.velocity)
+
+
+def assemble(images: Any, rows: Any, maps: Any, dtype: Any) -> Any:
+    x = cupy.empty((rows.shape[0], SIDE * SIDE), dtype)
+    _call(assemble_kernel(), images, rows, maps, maps.shape[0], x)
+    return x
+
+
+def softmax_cross_entropy(logits: Any, labels: Any, weights: Any, batch: int) -> Outcome:
+    return _loss("softmax_cross_entropy", logits, labels, weights, batch)
+
+
+def sigmoid_binary_cross_entropy(logits: Any, labels: Any, weights: Any, batch: int) -> Outcome:
+    return _loss("sigmoid_binary_cross_entropy", logits, labels, weights, batch)
+
+
+def _loss(name: str, logits: Any, labels: Any, weights: Any, batch: int) -> Outcome:
+    logits, weights = cupy.ascontiguousarray(logits), cupy.ascontiguousarray(weights, logits.dtype)
+    labels = cupy.ascontiguousarray(labels, cupy.int64)
+    rows, classes = logits.shape
+    outcome = Outcome(cupy.empty(rows, logits.dtype), cupy.empty(rows, cupy.bool_), cupy.empty_like(logits))
+    sizes = cupy.int64(rows), cupy.int32(classes), cupy.int64(batch)
+    if rows:  # no launch has no blocks
+        grid, block = (-(-rows // WARPS),), (32 * WARPS,)
+        _call(loss_kernel(name, logits.dtype.name), grid, block, (logits, labels, weights, *outcome, *sizes))
+    return outcome
