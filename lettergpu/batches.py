@@ -10,7 +10,7 @@ from array_api_compat import array_namespace
 from .augment import affine, rotations
 from .config import Config
 from .data import SIDE
-from .device import Device
+from .device import CPU, Device
 from .dispatch import dispatched
 from .pixels import to_floats
 from .randomness import generator
@@ -47,6 +47,7 @@ def batches(
 
     images: (n, 784) uint8 and labels: (n,), both on the device. rows: those to train on, on the host.
     The only thing that goes to the device is the order of the rows and the maps of those that are turned, once.
+    Images that the device has no room for may stay on the host: then each piece's are sent while it computes.
     """
     xp = device.namespace
     count = len(rows)
@@ -60,11 +61,17 @@ def batches(
         rows[start:stop], angles[start:stop] = rows[start:stop][front], angles[start:stop][front]
         turned.append(turned[-1] + int(np.count_nonzero(angles[start:stop])))
     rows_there = device.put(rows)
+    streamed = isinstance(images, np.ndarray) and device.namespace is not CPU.namespace
     maps = xp.astype(device.put(rotations(angles[angles != 0], SIDE, SIDE)), dtype)
 
     for (start, stop, batch, first, last), (begin, end) in zip(pieces, pairwise(turned), strict=True):
         taken = rows_there[start:stop]
-        yield Piece(assemble(images, taken, maps[begin:end, ...], dtype), xp.take(labels, taken), batch, first, last)
+        y = xp.take(labels, taken)
+        if streamed:
+            source, taken = device.put(images[rows[start:stop]]), xp.arange(stop - start, device=device.handle)
+        else:
+            source = images
+        yield Piece(assemble(source, taken, maps[begin:end, ...], dtype), y, batch, first, last)
 
 
 @dispatched

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,14 +33,17 @@ def main() -> None:
     """Run the command line; what a user can cause ends in one line and exit code 2."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
     try:
         sys.exit(app(standalone_mode=False))
     except LettergpuError as error:
         typer.echo(f"error: {error}", err=True)
     except UsageError as error:
         typer.echo(f"error: {error.format_message()} See lettergpu --help", err=True)
-    except MemoryError:
-        typer.echo("error: there is not enough memory for this; try a smaller --hidden", err=True)
+    except MemoryError as error:
+        from .device import shortage
+
+        typer.echo(f"error: not enough memory: {shortage(error)}; try a smaller --batch-size or --hidden", err=True)
     except typer.Abort:
         typer.echo("stopped", err=True)
         sys.exit(130)
@@ -65,6 +69,9 @@ def train(
     data: Data = None,
     split: SplitName = None,
     device: DeviceName = None,
+    precision: Annotated[
+        str | None, _setting("precision", "Of matrix products on a GPU; tf32 is faster and rounds to 10 bits of 23.")
+    ] = None,
     hidden: Annotated[str | None, _setting("hidden", "Nodes of each hidden layer; none for a perceptron.")] = None,
     activation: Annotated[str | None, _setting("activation", "Of the hidden layers.")] = None,
     loss: Annotated[
@@ -99,6 +106,7 @@ def train(
         "data": data,
         "split": split,
         "device": device,
+        "precision": precision,
         "hidden": None if hidden is None else _parse_hidden(hidden),
         "activation": activation,
         "loss": loss,
@@ -128,12 +136,12 @@ def train(
 
     if resume:
         run = Run.resume(resume, changes)
-        place, why = resolve(run.config.device)
+        place, why = resolve(run.config.device, run.config.precision)
         letters = load_letters(run.config.data, run.config.split)
         run.go_on_with(letters)
     else:
         config = replace(Config.from_file(recipe) if recipe else Config(), **changes)
-        place, why = resolve(config.device)
+        place, why = resolve(config.device, config.precision)
         letters = load_letters(config.data, config.split)
         run = Run.create(out, replace(config, data=letters.source), letters)
     console.heading(run, letters, f"{place.name} ({why})")

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 from .data.letters import Letters
-from .device import Device, cuda_devices
+from .device import Device, cuda_details, cuda_devices
 from .errors import LettergpuError
 from .metrics import TOP
 from .network import parameter_count
@@ -168,6 +168,6 @@ def environment() -> None:
     names, trouble = cuda_devices()
     print("Devices\n   cpu       usable")
     for index, name in enumerate(names):
-        print(f"   cuda:{index}    {name}, usable")
+        print(f"   cuda:{index}    {name}, usable: {cuda_details(index)}")
     if trouble:
         print(f"   cuda      not usable: {trouble}")

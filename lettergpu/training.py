@@ -90,7 +90,7 @@ def fit(
     piece of one) with its number of images, without waiting for the device.
     Raises Diverged if the loss becomes NaN or infinite, and LettergpuError if the letters cannot be split.
     """
-    device = device or resolve(config.device)[0]
+    device = device or resolve(config.device, config.precision)[0]
     rows, held = letters.hold_out(config.validation, config.seed)
     xp = device.namespace
     network = Network(
@@ -116,9 +116,9 @@ def fit(
         optimizer.velocity[...] = device.put(state.velocity)
 
     dtype = network.parameters.dtype
-    images = device.put(letters.train.images.reshape(-1, SIDE * SIDE))  # (n, 784) uint8
-    labels = device.put(letters.train.labels)
-    held_images, held_labels = (xp.take(a, device.put(held), axis=0) for a in (images, labels))
+    images = letters.train.images.reshape(-1, SIDE * SIDE)  # (n, 784) uint8
+    held_images, held_labels = device.put_if_it_fits(images[held]), device.put(letters.train.labels[held])
+    images, labels = device.put_if_it_fits(images), device.put(letters.train.labels)
     weights = class_weights(letters.train.labels[rows], len(letters.classes), config.class_weight)
     weights = xp.astype(device.put(weights), dtype)  # (classes,)
 

@@ -1,12 +1,16 @@
 import dataclasses
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from lettergpu import batches as batches_module
+from lettergpu import training
 from lettergpu.activations import ACTIVATIONS
 from lettergpu.config import Config
 from lettergpu.data.letters import Examples, load_letters
+from lettergpu.device import CPU, Device
+from lettergpu.metrics import Tally
 from lettergpu.network import Network
 from lettergpu.randomness import generator
 from lettergpu.training import Diverged, class_weights, fit
@@ -50,6 +54,72 @@ def test_two_runs_are_bitwise_equal(few_letters, device):
     assert (
         parameters_after(SMALL, few_letters) != parameters_after(dataclasses.replace(SMALL, seed=1), few_letters)
     ).any()
+
+
+@dataclasses.dataclass(frozen=True)
+class Counting(Device):
+    """A device that counts what crosses between it and the host."""
+
+    crossings: dict = dataclasses.field(default_factory=lambda: {"put": 0, "fetch": 0})
+
+    def put(self, array):
+        self.crossings["put"] += 1
+        return super().put(array)
+
+
+def counting(device):
+    def fetch(array):
+        there.crossings["fetch"] += 1
+        return device.fetch(array)
+
+    there = Counting(device.name, device.namespace, device.handle, fetch)
+    return there
+
+
+@contextmanager
+def unasked(device):
+    """CuPy raises where the host waits for the GPU; array_api_strict's second device does where the host reads it."""
+    if device.namespace.__name__ != "array_api_compat.cupy":
+        yield
+        return
+    import cupyx
+
+    with cupyx.allow_synchronize(False):
+        yield
+
+
+def test_nothing_crosses_to_the_host_during_an_epoch(few_letters, device, monkeypatch):
+    there = counting(device)
+    seen = []
+
+    def epoch_alone(network, optimizer, pieces, weights, on_batch):
+        before = dict(there.crossings)
+        monkeypatch.setattr(Tally, "means", lambda self: (0.0, 0.0))
+        with unasked(there):
+            real_epoch(network, optimizer, pieces, weights, on_batch)
+        monkeypatch.undo()
+        seen.append({name: count - before[name] for name, count in there.crossings.items()})
+        return 1.0, 1.0
+
+    real_epoch = training.train_epoch
+    fitting = fit(dataclasses.replace(SMALL, epochs=2), few_letters, device=there)
+    for _ in range(2):
+        monkeypatch.setattr(training, "train_epoch", epoch_alone)
+        next(fitting)
+    assert seen == [{"put": 2, "fetch": 0}] * 2  # the order and the rotations, of an epoch of ten batches
+
+
+def test_images_without_room_on_the_device_are_streamed(few_letters, device):
+    if device.namespace is CPU.namespace:
+        pytest.skip("the CPU streams nothing")
+    there = counting(device)
+    full = dataclasses.replace(counting(device), free=lambda: 1000)
+    config = dataclasses.replace(SMALL, epochs=2)
+    np.testing.assert_array_equal(
+        parameters_after(config, few_letters, device=full), parameters_after(config, few_letters, device=there)
+    )
+    both_sets, batches_of_both_epochs = 2, 20
+    assert full.crossings["put"] == there.crossings["put"] - both_sets + batches_of_both_epochs
 
 
 def test_going_on_from_a_state_is_the_same_training(few_letters):
