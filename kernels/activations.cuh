@@ -21,7 +21,7 @@
 #define LETTERGPU_FN __device__ __forceinline__
 #else
 #include <cmath>
-#define LETTERGPU_FN static inline
+#define LETTERGPU_FN inline
 #endif
 
 namespace lettergpu {

@@ -1,5 +1,5 @@
-// A pixel of a batch (batches.py): a byte of an image made a number in [0, 1], or, where the image is moved by the
-// map (2, 3), the bytes around (y, x) = map (row, column, 1), weighed bilinearly. Outside the image everything is 0.
+// A pixel of a batch (batches.py): a byte of an image made a number in [0, 1], or, where the image is moved by a map
+// (2, 3), the bytes around (y, x) = map (row, column, 1), weighed bilinearly. Outside the image everything is 0.
 
 #include "activations.cuh"
 
@@ -8,38 +8,46 @@ namespace lettergpu {
 LETTERGPU_FN float floor_(float x) { return floorf(x); }
 LETTERGPU_FN double floor_(double x) { return floor(x); }
 
-// Image: anything that is indexed by a number, so that strides are the array's own business
-template <int height, int width, typename C, typename Image>
-LETTERGPU_FN C byte_at(const Image& images, long long first, int row, int column) {
-    const bool inside = 0 <= row && row < height && 0 <= column && column < width;
-    return inside ? C(images[first + row * width + column]) : C(0);
-}
+// The bytes of an image, dark outside. Images: anything that is indexed by a number, so that strides are its business.
+template <int height, int width, typename C, typename Images>
+struct Bytes {
+    const Images& images;
+    long long first;
+    LETTERGPU_FN C at(int row, int column) const {
+        const bool inside = 0 <= row && row < height && 0 <= column && column < width;
+        return inside ? C(images[first + row * width + column]) : C(0);
+    }
+};
 
+// The image at (y, x), in pixels from the centre of the top left one. Image: what says at(row, column), also one outside
 template <int height, int width, typename C, typename Image>
-LETTERGPU_FN C bilinear(const Image& images, long long first, C y, C x) {
+LETTERGPU_FN C bilinear(const Image& image, C y, C x) {
     y = at_least(at_most(y, C(height)), C(-1));  // a pixel outside is as dark as a hundred
     x = at_least(at_most(x, C(width)), C(-1));
-    const C top = floor_(y), left = floor_(x);
+    const C top = at_most(floor_(y), C(height - 1)), left = at_most(floor_(x), C(width - 1));
     const int row = int(top), column = int(left);
-    const C a = byte_at<height, width, C>(images, first, row, column);
-    const C b = byte_at<height, width, C>(images, first, row, column + 1);
-    const C c = byte_at<height, width, C>(images, first, row + 1, column);
-    const C d = byte_at<height, width, C>(images, first, row + 1, column + 1);
+    const C a = image.at(row, column), b = image.at(row, column + 1);
+    const C c = image.at(row + 1, column), d = image.at(row + 1, column + 1);
     const C upper = fma_(x - left, b - a, a), lower = fma_(x - left, d - c, c);
     return fma_(y - top, lower - upper, upper);
 }
 
-// Pixel i of the batch; only the first `moved` images have a map
-template <int height, int width, typename C, typename Image, typename Rows, typename Maps>
-LETTERGPU_FN C assembled(const Image& images, const Rows& rows, const Maps& maps, long long moved, long long i) {
+// Where the pixel at (row, column) comes from, in a map of six numbers
+template <int height, int width, typename C, typename Image, typename Map>
+LETTERGPU_FN C moved(const Image& image, const Map& map, long long m, C row, C column) {
+    const C y = fma_(C(map[m]), row, fma_(C(map[m + 1]), column, C(map[m + 2])));
+    const C x = fma_(C(map[m + 3]), row, fma_(C(map[m + 4]), column, C(map[m + 5])));
+    return bilinear<height, width>(image, y, x);
+}
+
+// Pixel i of the batch; only the first `maps_given` images have a map
+template <int height, int width, typename C, typename Images, typename Rows, typename Maps>
+LETTERGPU_FN C assembled(const Images& images, const Rows& rows, const Maps& maps, long long maps_given, long long i) {
     const long long place = i / (height * width), first = rows[place] * (height * width);
     const int pixel = int(i - place * (height * width));
-    if (place >= moved) return C(images[first + pixel]) / C(255);
-    const C row = C(pixel / width), column = C(pixel % width);
-    const long long m = 6 * place;
-    const C y = fma_(C(maps[m]), row, fma_(C(maps[m + 1]), column, C(maps[m + 2])));
-    const C x = fma_(C(maps[m + 3]), row, fma_(C(maps[m + 4]), column, C(maps[m + 5])));
-    return bilinear<height, width>(images, first, y, x) / C(255);
+    if (place >= maps_given) return C(images[first + pixel]) / C(255);
+    const Bytes<height, width, C, Images> image = {images, first};
+    return moved<height, width>(image, maps, 6 * place, C(pixel / width), C(pixel % width)) / C(255);
 }
 
 }  // namespace lettergpu

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from tqdm import tqdm
 
+from . import native
 from .data.letters import Letters
 from .device import Device, cuda_details, cuda_devices
 from .errors import LettergpuError
@@ -166,7 +167,9 @@ def environment() -> None:
         except PackageNotFoundError:
             print(f"   {package:18}not installed")
     names, trouble = cuda_devices()
-    print("Devices\n   cpu       usable")
+    host, compiler = native.library()
+    kernels = f"its kernels compiled by {compiler}" if host else f"by NumPy alone, which is slower: {compiler}"
+    print(f"Devices\n   cpu       usable, {kernels}")
     for index, name in enumerate(names):
         print(f"   cuda:{index}    {name}, usable: {cuda_details(index)}")
     if trouble:

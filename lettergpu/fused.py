@@ -76,7 +76,13 @@ def _call(kernel: Any, *arguments: Any) -> None:
         ) from error
 
 
+def dense(x: Any, weight: Any, bias: Any, activation: Activation, keep: bool) -> tuple[Any, Any]:
+    z = x @ weight
+    return activate(z, bias, activation), z
+
+
 def activate(z: Any, bias: Any, activation: Activation) -> Any:
+    """g(z + bias); z is turned into z + bias."""
     if activation.name == "identity":
         z += bias
         return z
@@ -85,19 +91,21 @@ def activate(z: Any, bias: Any, activation: Activation) -> Any:
     return a
 
 
-def gradient_before(gradient: Any, z: Any, activation: Activation) -> Any:
+def gradient_before(gradient: Any, kept: Any, activation: Activation) -> Any:
     if activation.name == "identity":
         return gradient
-    delta = cupy.empty_like(z)
-    _call(gradient_kernel(activation.name), gradient, z, delta)
+    delta = cupy.empty_like(kept)
+    _call(gradient_kernel(activation.name), gradient, kept, delta)
     return delta
 
 
-def set_product(total: Any, a: Any, b: Any, add: bool) -> None:
+def set_gradients(weight_gradient: Any, bias_gradient: Any, x: Any, delta: Any, add: bool) -> None:
     if add:
-        total += a @ b
+        weight_gradient += x.T @ delta
+        bias_gradient += delta.sum(axis=0)
     else:
-        cupy.matmul(a, b, out=total)
+        cupy.matmul(x.T, delta, out=weight_gradient)
+        cupy.sum(delta, axis=0, out=bias_gradient)
 
 
 def momentum_step(parameters: Any, gradients: Any, settings: Momentum) -> None:

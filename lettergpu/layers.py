@@ -25,12 +25,11 @@ class Dense:
     def forward(self, x: Any, *, keep: bool = False) -> Any:
         """The layer's output (batch, fan_out) for its input x (batch, fan_in).
 
-        keep: remember x and the pre-activation for `backward`.
+        keep: remember what `backward` needs.
         """
-        z = x @ self.weight  # (batch, fan_out)
-        a = activate(z, self.bias, self.activation)
+        a, kept = dense(x, self.weight, self.bias, self.activation, keep)
         if keep:
-            self.x, self.z = x, z
+            self.x, self.kept = x, kept
         return a
 
     def backward(self, gradient: Any, *, add: bool = False, first: bool = False) -> Any:
@@ -40,41 +39,43 @@ class Dense:
         add: add to the gradients of the parameters instead, for a batch that comes in pieces.
         first: nothing lies before this layer; the gradient of its input is not computed, and None is returned.
         """
-        delta = gradient_before(gradient, self.z, self.activation)  # (batch, fan_out)
-        set_product(self.weight_gradient, self.x.T, delta, add)
-        set_sum(self.bias_gradient, delta, add)
-        return None if first else delta @ self.weight.T
+        delta = gradient_before(gradient, self.kept, self.activation)  # (batch, fan_out)
+        set_gradients(self.weight_gradient, self.bias_gradient, self.x, delta, add)
+        return None if first else gradient_of_input(delta, self.weight)
 
 
 @dispatched
-def activate(z: Any, bias: Any, activation: Activation) -> Any:
-    """g(z + b). z: (batch, width), which is turned into z + b. bias: (width,)."""
+def dense(x: Any, weight: Any, bias: Any, activation: Activation, keep: bool) -> tuple[Any, Any]:
+    """g(z) with z = x W + b, both (batch, fan_out), and with `keep` what `gradient_before` wants to know of z.
+
+    That is here z itself, and elsewhere may be g'(z).
+    """
+    z = x @ weight
     z += bias
-    return activation.value(z)
+    return activation.value(z), z
 
 
 @dispatched
-def gradient_before(gradient: Any, z: Any, activation: Activation) -> Any:
-    """The gradient with respect to z, gradient * g'(z), from that with respect to g(z). All (batch, width)."""
-    delta = activation.slope(z)
+def gradient_before(gradient: Any, kept: Any, activation: Activation) -> Any:
+    """The gradient with respect to z, gradient * g'(z), from that with respect to g(z). All (batch, fan_out)."""
+    delta = activation.slope(kept)
     delta *= gradient
     return delta
 
 
 @dispatched
-def set_product(total: Any, a: Any, b: Any, add: bool) -> None:
-    """total <- a b, or with `add` total + a b. Matrices."""
+def set_gradients(weight_gradient: Any, bias_gradient: Any, x: Any, delta: Any, add: bool) -> None:
+    """From the gradient with respect to z, delta (batch, fan_out): x^T delta, and the sum of its rows."""
+    weights, biases = x.T @ delta, array_namespace(delta).sum(delta, axis=0)
     if add:
-        total += a @ b
+        weight_gradient += weights
+        bias_gradient += biases
     else:
-        total[...] = a @ b
+        weight_gradient[...] = weights
+        bias_gradient[...] = biases
 
 
 @dispatched
-def set_sum(total: Any, rows: Any, add: bool) -> None:
-    """total <- the sum of the rows, or with `add` that plus total. total: (width,). rows: (batch, width)."""
-    column_sums = array_namespace(rows).sum(rows, axis=0)
-    if add:
-        total += column_sums
-    else:
-        total[...] = column_sums
+def gradient_of_input(delta: Any, weight: Any) -> Any:
+    """The gradient with respect to x, delta W^T, (batch, fan_in)."""
+    return delta @ weight.T

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import array_api_strict
@@ -10,6 +11,7 @@ import pytest
 from array_api_compat import array_namespace
 from array_api_compat import device as array_device
 
+from lettergpu import dispatch
 from lettergpu.data.emnist import file_names
 from lettergpu.data.letters import Examples, Letters
 from lettergpu.data.splits import SPLITS
@@ -29,20 +31,36 @@ def _strict(name, handle):
 
 DEVICES = {
     "numpy": lambda: CPU,
+    "numpy-formulas": lambda: CPU,
     "strict": lambda: _strict("strict", None),
     "strict-device1": lambda: _strict("strict-device1", SECOND),
     "cupy": lambda: resolve("cuda")[0],
 }
 
 
-@pytest.fixture(
-    params=[pytest.param(name, marks=pytest.mark.cuda if name == "cupy" else ()) for name in DEVICES], scope="session"
-)
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.cuda if name == "cupy" else ()) for name in DEVICES])
 def device(request):
-    """NumPy, array_api_strict on either of its devices, and CuPy where there is a GPU."""
+    """NumPy, also by the generic formulas alone, array_api_strict on both of its devices, CuPy if there is a GPU."""
     if request.param == "cupy" and (trouble := cuda_devices()[1]):
         pytest.skip(trouble)
-    return DEVICES[request.param]()
+    with numpy_by(None) if request.param == "numpy-formulas" else nullcontext():
+        yield DEVICES[request.param]()
+
+
+@contextmanager
+def numpy_by(module):
+    """NumPy's operations are those of this module, or with None the generic formulas."""
+    kept = dict(dispatch.NATIVE)
+    dispatch.NATIVE["numpy"] = module
+    if module is None:
+        del dispatch.NATIVE["numpy"]
+    dispatch.best.cache_clear()
+    try:
+        yield
+    finally:
+        dispatch.NATIVE.clear()
+        dispatch.NATIVE.update(kept)
+        dispatch.best.cache_clear()
 
 
 @pytest.fixture(scope="session")

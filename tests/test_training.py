@@ -3,9 +3,10 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from conftest import numpy_by
 
 from lettergpu import batches as batches_module
-from lettergpu import training
+from lettergpu import dispatch, training
 from lettergpu.activations import ACTIVATIONS
 from lettergpu.config import Config
 from lettergpu.data.letters import Examples, load_letters
@@ -43,8 +44,11 @@ def test_it_learns(few_letters, device):
 def test_every_namespace_has_the_same_losses(changes, few_letters, device):
     config = dataclasses.replace(SMALL, **changes)
     ours = [(report.train_loss, report.val_loss) for report in fit(config, few_letters, device=device)]
-    numpys = [(report.train_loss, report.val_loss) for report in fit(config, few_letters)]
-    np.testing.assert_allclose(ours, numpys, rtol=2e-4)
+    with numpy_by(None):
+        numpys = [(report.train_loss, report.val_loss) for report in fit(config, few_letters)]
+    # kernels round otherwise than the formulas do, and a training multiplies the difference
+    by_kernels = type(device.put(np.zeros(1))).__module__ in dispatch.NATIVE
+    np.testing.assert_allclose(ours, numpys, rtol=1e-3 if by_kernels else 2e-4)
 
 
 def test_two_runs_are_bitwise_equal(few_letters, device):

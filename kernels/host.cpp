@@ -1,0 +1,324 @@
+// A training step on the CPU: the products of matrices with what surrounds them, and the other operations, each one
+// pass over memory on all cores. native.py compiles this where there is a compiler; nothing depends on it.
+//
+// A product A B is made panel by panel of B, WIDTH columns packed side by side, ROWS rows of A at a time: that many
+// sums stay in registers over the whole inner dimension, and what is to be done with them is done before they are
+// written. Each sum is added up in the same order however many threads there are.
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+#ifdef _OPENMP
+#include <omp.h>
+#else
+static int omp_get_thread_num() { return 0; }
+static int omp_get_num_threads() { return 1; }
+#endif
+
+#include "assemble.cuh"
+#include "momentum.cuh"
+
+#if defined(__AVX512F__)
+enum { LANES = 16, COLUMNS = 4, ROWS = 6 };  // 24 of 32 registers hold sums
+#elif defined(__AVX__)
+enum { LANES = 8, COLUMNS = 2, ROWS = 6 };
+#else
+enum { LANES = 4, COLUMNS = 4, ROWS = 6 };
+#endif
+enum { WIDTH = LANES * COLUMNS, DEPTH = 1024 };  // a panel of DEPTH rows stays in the second-level cache
+
+typedef float vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+typedef int32_t ivec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+typedef std::ptrdiff_t Index;
+
+static inline vec load(const float* p) { return *(const vec*)p; }
+static inline void store(float* p, vec x) { *(vec*)p = x; }
+static inline vec all(float x) { return x - vec{}; }
+
+// ---- activations: the formulas of activations.py, value and slope together
+
+// e^x to about an ulp, 0 below -87.3: x = n ln 2 + r, a polynomial for e^r (Cephes), 2^n into the exponent
+static inline vec exp_of(vec x) {
+    const vec y = x > 88.0f ? all(88.0f) : x;
+    const vec magic = all(12582912.0f), n = (y * 1.44269504f + magic) - magic;
+    const vec r = (y - n * 0.693359375f) + n * 2.12194440e-4f;
+    vec p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * (r * r) + r + 1.0f;
+    const ivec exponent = __builtin_convertvector(n, ivec) << 23;
+    const vec result = (vec)((ivec)p + exponent);
+    return x < -87.3f ? vec{} : x == x ? result : x;
+}
+
+struct Both { vec value, slope; };
+
+static inline vec absolute(vec z) { return z < 0.0f ? -z : z; }
+static inline vec at_most(vec z, float highest) { return z > highest ? all(highest) : z; }
+static inline vec at_least(vec z, float lowest) { return z < lowest ? all(lowest) : z; }
+
+static inline Both sigmoid(vec z) {
+    const vec e = exp_of(-absolute(z)), c = 1.0f / (1.0f + e);
+    return {z < 0.0f ? e * c : c, e * c * c};
+}
+
+// tanh(u) and 1 - tanh(u)^2 for u >= 0; the polynomial (Cephes) where 1 - e^-2u would cancel
+static inline Both tanh_of_positive(vec u) {
+    const vec q = exp_of(-2.0f * u), c = 1.0f / (1.0f + q), s = u * u;
+    vec p = s * -5.70498872745e-3f + 2.06390887954e-2f;
+    p = p * s - 5.37397155531e-2f;
+    p = p * s + 1.33314422036e-1f;
+    p = p * s - 3.33332819422e-1f;
+    return {u < 0.625f ? u + u * s * p : (1.0f - q) * c, 4.0f * q * c * c};
+}
+
+enum Activation { IDENTITY, SIGMOID, TANH, RELU, LEAKY_RELU, SWISH, MISH, TANHEXP };
+
+static inline Both activated(int activation, float leak, vec z) {
+    const vec one = all(1.0f);
+    switch (activation) {
+        case SIGMOID: return sigmoid(z);
+        case TANH: {
+            const Both t = tanh_of_positive(absolute(z));
+            return {z < 0.0f ? -t.value : t.value, t.slope};
+        }
+        case RELU: return {z < 0.0f ? vec{} : z, z < 0.0f ? vec{} : one};
+        case LEAKY_RELU: return {z < 0.0f ? leak * z : z, z < 0.0f ? all(leak) : one};
+        case SWISH: {
+            const Both s = sigmoid(z);
+            return {at_least(z, -800.0f) * s.value, s.value + at_most(at_least(z, -800.0f), 800.0f) * s.slope};
+        }
+        case MISH: {
+            const vec y = at_least(at_most(z, 25.0f), -800.0f), e = exp_of(y), n = e * (e + 2.0f), c = 1.0f / (n + 2.0f);
+            return {at_least(z, -800.0f) * (n * c), (n + 4.0f * y * e * (1.0f + e) * c) * c};
+        }
+        case TANHEXP: {
+            const vec y = at_least(at_most(z, 4.0f), -800.0f), u = exp_of(y);
+            const Both t = tanh_of_positive(u);
+            return {at_least(z, -800.0f) * t.value, t.value + y * u * t.slope};
+        }
+    }
+    return {z, one};
+}
+
+// ---- products
+
+struct Matrix {  // element (i, j) is at data[i * row + j * column]
+    const float* data;
+    Index row, column;
+};
+
+template <int rows>
+static inline __attribute__((always_inline)) void tile(const float* a, Index row, Index column, const float* panel,
+                                                        Index depth, float* sums) {
+    vec s[rows][COLUMNS];
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < COLUMNS; j++) s[i][j] = vec{};
+    for (Index k = 0; k < depth; k++) {
+        vec b[COLUMNS];
+        for (int j = 0; j < COLUMNS; j++) b[j] = load(panel + k * WIDTH + j * LANES);
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < COLUMNS; j++) s[i][j] += a[i * row + k * column] * b[j];
+    }
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < COLUMNS; j++) store(sums + i * WIDTH + j * LANES, s[i][j]);
+}
+
+template <int rows = ROWS>
+static inline void tile_of(int wanted, const float* a, Index row, Index column, const float* panel, Index depth,
+                           float* sums) {
+    if (wanted == rows) return tile<rows>(a, row, column, panel, depth, sums);
+    if constexpr (rows > 1) tile_of<rows - 1>(wanted, a, row, column, panel, depth, sums);
+}
+
+static void pack(Matrix b, Index first, Index depth, Index n, int width, float* panel) {
+    if (b.column == 1 && width == WIDTH) {
+        for (Index k = 0; k < depth; k++) std::memcpy(panel + k * WIDTH, b.data + (first + k) * b.row + n, WIDTH * 4);
+    } else {
+        for (Index begin = 0; begin < depth; begin += 64)  // few enough rows of the panel for the first-level cache
+            for (int j = 0; j < WIDTH; j++)
+                for (Index k = begin; k < std::min(begin + 64, depth); k++)
+                    panel[k * WIDTH + j] = j < width ? b.data[(first + k) * b.row + (n + j) * b.column] : 0.0f;
+    }
+}
+
+// A piece of a product, `width` columns from column n and `rows` rows from row m, to its place in c
+static inline void put(float* c, Index N, Index m, int rows, Index n, int width, const float* sums) {
+    for (int i = 0; i < rows; i++) {
+        float* to = c + (m + i) * N + n;
+        if (width == WIDTH)
+            for (int j = 0; j < WIDTH; j += LANES) store(to + j, load(sums + i * WIDTH + j));
+        else
+            std::memcpy(to, sums + i * WIDTH, width * 4);
+    }
+}
+
+// Each piece of the product of a (M x K) and b (K x N) is handed to finish(m, rows, n, width, sums) when it is complete.
+// c holds sums from one piece of a long inner dimension to the next; with `add` it starts from what c holds.
+template <typename Finish>
+static void product(Matrix a, Matrix b, float* c, bool add, Index M, Index N, Index K, Finish finish) {
+    const Index panels = (N + WIDTH - 1) / WIDTH, blocks = (M + ROWS - 1) / ROWS;
+#pragma omp parallel if (M * N * K > 100000)
+    {
+        const Index me = omp_get_thread_num(), threads = omp_get_num_threads();
+        const bool by_panels = panels % threads == 0 || panels > 4 * threads;
+        const Index first_panel = by_panels ? panels * me / threads : 0;
+        const Index last_panel = by_panels ? panels * (me + 1) / threads : panels;
+        const Index first_row = by_panels ? 0 : blocks * me / threads * ROWS;
+        const Index last_row = by_panels ? M : std::min(M, blocks * (me + 1) / threads * ROWS);
+        std::vector<float> space(std::min<Index>(K, DEPTH) * WIDTH + 16);
+        float* panel = (float*)((std::uintptr_t(space.data()) + 63) & ~std::uintptr_t(63));  // no load of two lines
+        alignas(64) float sums[ROWS * WIDTH];
+        for (Index n = first_panel * WIDTH; n < std::min(N, last_panel * WIDTH); n += WIDTH) {
+            const int width = int(std::min<Index>(WIDTH, N - n));
+            for (Index k = 0; k == 0 || k < K; k += DEPTH) {
+                const Index depth = std::min<Index>(DEPTH, K - k);
+                pack(b, k, depth, n, width, panel);
+                for (Index m = first_row; m < last_row; m += ROWS) {
+                    const int rows = int(std::min<Index>(ROWS, last_row - m));
+                    tile_of(rows, a.data + m * a.row + k * a.column, a.row, a.column, panel, depth, sums);
+                    if (k || add)
+                        for (int i = 0; i < rows; i++)
+                            for (int j = 0; j < width; j++) sums[i * WIDTH + j] += c[(m + i) * N + n + j];
+                    if (k + DEPTH < K)
+                        put(c, N, m, rows, n, width, sums);
+                    else
+                        finish(m, rows, n, width, sums);
+                }
+            }
+        }
+    }
+}
+
+// ---- the other operations
+
+enum { SIDE = 28 };
+
+struct Bordered {  // the bytes of an image with a border of zeros, so that a neighbour outside is a pixel like any other
+    float bytes[SIDE + 2][SIDE + 4] = {};
+    float at(int row, int column) const { return bytes[row + 1][column + 1]; }
+};
+
+// Whether the logit at the label is the first of the highest; a NaN is higher than everything
+static bool is_first(const float* z, Index classes, Index label) {
+    bool before = false;
+    for (Index c = 0; c < classes; c++) before |= !(z[c] <= z[label]) || (z[c] == z[label] && c < label);
+    return !before;
+}
+
+extern "C" {
+
+// value <- g(x W + b), and, if it is not null, slope <- g'(x W + b)
+void dense(const float* x, const float* weight, const float* bias, float* value, float* slope, Index rows, Index fan_in,
+           Index fan_out, int activation, float leak) {
+    product({x, fan_in, 1}, {weight, fan_out, 1}, value, false, rows, fan_out, fan_in,
+            [=](Index m, int rows, Index n, int width, float* sums) {
+                alignas(64) float biases[WIDTH] = {}, slopes[ROWS * WIDTH];
+                std::memcpy(biases, bias + n, width * 4);
+                for (int i = 0; i < rows; i++)
+                    for (int j = 0; j < WIDTH; j += LANES) {
+                        float* sum = sums + i * WIDTH + j;
+                        const Both both = activated(activation, leak, load(sum) + load(biases + j));
+                        store(sum, both.value);
+                        store(slopes + i * WIDTH + j, both.slope);
+                    }
+                put(value, fan_out, m, rows, n, width, sums);
+                if (slope) put(slope, fan_out, m, rows, n, width, slopes);
+            });
+}
+
+// gradient <- delta W^T
+void gradient_of_input(const float* delta, const float* weight, float* gradient, Index rows, Index fan_in,
+                       Index fan_out) {
+    product({delta, fan_out, 1}, {weight, 1, fan_out}, gradient, false, rows, fan_in, fan_out,
+            [=](Index m, int rows, Index n, int width, float* sums) {
+                put(gradient, fan_in, m, rows, n, width, sums);
+            });
+}
+
+// weight_gradient <- x^T delta, bias_gradient <- the sum of delta's rows; with `add` they are added
+void set_gradients(const float* x, const float* delta, float* weight_gradient, float* bias_gradient, int add,
+                   Index rows, Index fan_in, Index fan_out) {
+    product({x, 1, fan_in}, {delta, fan_out, 1}, weight_gradient, add, fan_in, fan_out, rows,
+            [=](Index m, int rows, Index n, int width, float* sums) {
+                put(weight_gradient, fan_out, m, rows, n, width, sums);
+            });
+    if (!add) std::fill_n(bias_gradient, fan_out, 0.0f);
+    for (Index row = 0; row < rows; row++)
+        for (Index n = 0; n < fan_out; n++) bias_gradient[n] += delta[row * fan_out + n];
+}
+
+// delta <- gradient slope
+void gradient_before(const float* gradient, const float* slope, float* delta, Index count) {
+#pragma omp parallel for simd schedule(static) if (count > 10000)
+    for (Index i = 0; i < count; i++) delta[i] = gradient[i] * slope[i];
+}
+
+void momentum_step(float* parameters, float* velocity, const float* gradients, Index count, Index decayed, float rate,
+                   float momentum, float l2, int nesterov) {
+#pragma omp parallel for simd schedule(static) if (count > 10000)
+    for (Index i = 0; i < count; i++)
+        lettergpu::momentum_step(parameters[i], velocity[i], gradients[i], rate, momentum, i < decayed ? l2 : 0.0f,
+                                 nesterov);
+}
+
+void assemble(const uint8_t* images, const int64_t* rows, const float* maps, Index maps_given, Index count,
+              float* pixels) {
+#pragma omp parallel for schedule(static)
+    for (Index place = 0; place < count; place++) {
+        const uint8_t* image = images + rows[place] * (SIDE * SIDE);
+        float* x = pixels + place * (SIDE * SIDE);
+        if (place >= maps_given) {
+            for (int i = 0; i < SIDE * SIDE; i++) x[i] = float(image[i]) / 255.0f;
+            continue;
+        }
+        Bordered bordered;
+        for (int row = 0; row < SIDE; row++)
+            for (int column = 0; column < SIDE; column++) bordered.bytes[row + 1][column + 1] = image[row * SIDE + column];
+        for (int row = 0; row < SIDE; row++)
+#pragma omp simd
+            for (int column = 0; column < SIDE; column++)
+                x[row * SIDE + column] =
+                    lettergpu::moved<SIDE, SIDE>(bordered, maps, 6 * place, float(row), float(column)) / 255.0f;
+    }
+}
+
+// As kernels/losses.cu has them
+void softmax_cross_entropy(const float* logits, const int64_t* labels, const float* weights, float* losses, bool* right,
+                           float* gradient, Index rows, Index classes, float batch) {
+    std::vector<float> padded((classes + LANES - 1) / LANES * LANES, 0.0f);
+    for (Index row = 0; row < rows; row++) {
+        const float *z = logits + row * classes, own = z[labels[row]], weight = weights[labels[row]];
+        float highest = own, total = 0.0f;
+        for (Index c = 0; c < classes; c++) highest = z[c] > highest ? z[c] : highest;
+        for (Index c = 0; c < classes; c++) padded[c] = z[c] - highest;
+        for (std::size_t c = 0; c < padded.size(); c += LANES) store(&padded[c], exp_of(load(&padded[c])));
+        for (Index c = 0; c < classes; c++) total += padded[c];
+        for (Index c = 0; c < classes; c++)
+            gradient[row * classes + c] = (padded[c] / total - (c == labels[row] ? 1.0f : 0.0f)) * (weight / batch);
+        losses[row] = (std::log(total) - (own - highest)) * weight;
+        right[row] = is_first(z, classes, labels[row]);
+    }
+}
+
+void sigmoid_binary_cross_entropy(const float* logits, const int64_t* labels, const float* weights, float* losses,
+                                  bool* right, float* gradient, Index rows, Index classes, float batch) {
+    for (Index row = 0; row < rows; row++) {
+        const float *z = logits + row * classes, weight = weights[labels[row]];
+        float loss = 0.0f;
+        for (Index c = 0; c < classes; c++) {
+            const float y = c == labels[row] ? 1.0f : 0.0f, e = std::exp(-std::fabs(z[c]));
+            loss += (z[c] > 0.0f ? z[c] : 0.0f) - y * z[c] + std::log1p(e);
+            gradient[row * classes + c] = ((z[c] < 0.0f ? e : 1.0f) / (1.0f + e) - y) * (weight / batch);
+        }
+        losses[row] = loss * weight;
+        right[row] = is_first(z, classes, labels[row]);
+    }
+}
+
+}  // extern "C"

@@ -1,0 +1,168 @@
+"""The CPU's operations, compiled from kernels/host.cpp when first needed: what `dispatch` finds for NumPy's arrays.
+
+Each has the name and the arguments of the operation that it stands for, and hands it on to the generic formula where
+there is no C++ compiler, or the arrays are not contiguous float32.
+"""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import batches, layers, losses, optimizers
+from .activations import ACTIVATIONS, LEAK, Activation
+from .data import SIDE
+from .dispatch import generic
+from .files import cache_folder
+from .kernels import source
+from .losses import Outcome
+from .optimizers import Momentum
+
+FLAGS = ["-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC"]
+NUMBERS = {name: number for number, name in enumerate(ACTIVATIONS)}  # as host.cpp's enum Activation has them
+
+P, N, F, FLAG = ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_float, ctypes.c_int
+SIGNATURES = {
+    "dense": [P, P, P, P, P, N, N, N, FLAG, F],
+    "gradient_before": [P, P, P, N],
+    "set_gradients": [P, P, P, P, FLAG, N, N, N],
+    "gradient_of_input": [P, P, P, N, N, N],
+    "momentum_step": [P, P, P, N, N, F, F, F, FLAG],
+    "assemble": [P, P, P, N, N, P],
+    "softmax_cross_entropy": [P, P, P, P, P, P, N, N, F],
+    "sigmoid_binary_cross_entropy": [P, P, P, P, P, P, N, N, F],
+}
+
+
+@cache
+def library() -> tuple[Any, str]:
+    """host.cpp, compiled and loaded, and the compiler; or None, and why not."""
+    compiler = os.environ.get("CXX") or next(filter(shutil.which, ("c++", "g++", "clang++")), None)
+    if not compiler:
+        return None, "there is no C++ compiler (c++, g++, clang++, or $CXX)"
+    text = source("host.cpp")
+    key = "\0".join([text, compiler, *FLAGS, platform.machine(), _processor()])
+    path = cache_folder() / "compiled" / f"host-{hashlib.sha256(key.encode()).hexdigest()[:16]}.so"
+    try:
+        if not path.exists():
+            _compile(compiler, text, path)
+        host = ctypes.CDLL(str(path))
+    except (OSError, subprocess.SubprocessError) as error:
+        lines = getattr(error, "stderr", None) or str(error)
+        return None, f"{compiler} could not compile the CPU's kernels: {lines.strip().splitlines()[0]}"
+    for name, arguments in SIGNATURES.items():
+        getattr(host, name).argtypes = arguments
+    return host, compiler
+
+
+def _processor() -> str:
+    """What the processor can do, as far as the system says: code for it may not run on another."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+
+
+def _compile(compiler: str, text: str, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        (Path(folder) / "host.cpp").write_text(text)
+        for threads in (["-fopenmp"], []):  # without it everything runs on one core
+            command = [compiler, *FLAGS, *threads, "host.cpp", "-o", path.name]
+            ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+            if ran.returncode == 0:
+                break
+        ran.check_returncode()
+        os.replace(Path(folder) / path.name, path)
+
+
+def _at(*arrays: Any) -> list[int | None]:
+    """Where each array begins in memory; None for None."""
+    return [None if array is None else array.__array_interface__["data"][0] for array in arrays]
+
+
+def _host(*floats: Any) -> Any:
+    """The library, if it is there and all these arrays are contiguous float32."""
+    suit = all(array.dtype == np.float32 and array.flags.c_contiguous for array in floats)
+    return library()[0] if suit else None
+
+
+def dense(x: Any, weight: Any, bias: Any, activation: Activation, keep: bool) -> tuple[Any, Any]:
+    if not (host := _host(x, weight, bias)):
+        return generic(layers.dense)(x, weight, bias, activation, keep)
+    rows, (fan_in, fan_out) = x.shape[0], weight.shape
+    value = np.empty((rows, fan_out), np.float32)
+    slope = np.empty_like(value) if keep and activation.name != "identity" else None
+    host.dense(*_at(x, weight, bias, value, slope), rows, fan_in, fan_out, NUMBERS[activation.name], LEAK)
+    return value, slope
+
+
+def gradient_before(gradient: Any, kept: Any, activation: Activation) -> Any:
+    if kept is None:  # by the function above, for the identity
+        return gradient
+    if kept.dtype != np.float32 or not (host := _host(gradient, kept)):
+        return generic(layers.gradient_before)(gradient, kept, activation)
+    delta = np.empty_like(gradient)
+    host.gradient_before(*_at(gradient, kept, delta), delta.size)
+    return delta
+
+
+def set_gradients(weight_gradient: Any, bias_gradient: Any, x: Any, delta: Any, add: bool) -> None:
+    if host := _host(weight_gradient, bias_gradient, x, delta):
+        sizes = delta.shape[0], *weight_gradient.shape
+        host.set_gradients(*_at(x, delta, weight_gradient, bias_gradient), add, *sizes)
+    else:
+        generic(layers.set_gradients)(weight_gradient, bias_gradient, x, delta, add)
+
+
+def gradient_of_input(delta: Any, weight: Any) -> Any:
+    if not (host := _host(delta, weight)):
+        return generic(layers.gradient_of_input)(delta, weight)
+    gradient = np.empty((delta.shape[0], weight.shape[0]), np.float32)
+    host.gradient_of_input(*_at(delta, weight, gradient), delta.shape[0], *weight.shape)
+    return gradient
+
+
+def momentum_step(parameters: Any, gradients: Any, settings: Momentum) -> None:
+    if host := _host(parameters, gradients, settings.velocity):
+        rates = settings.learning_rate, settings.momentum, settings.l2, settings.nesterov
+        host.momentum_step(*_at(parameters, settings.velocity, gradients), parameters.size, settings.decayed, *rates)
+    else:
+        generic(optimizers.momentum_step)(parameters, gradients, settings)
+
+
+def assemble(images: Any, rows: Any, maps: Any, dtype: Any) -> Any:
+    host = _host(maps) if images.flags.c_contiguous and np.dtype(dtype) == np.float32 else None
+    if not host:
+        return generic(batches.assemble)(images, rows, maps, dtype)
+    rows = np.ascontiguousarray(rows, np.int64)
+    x = np.empty((len(rows), SIDE * SIDE), np.float32)
+    host.assemble(*_at(images, rows, maps), len(maps), len(rows), *_at(x))
+    return x
+
+
+def softmax_cross_entropy(logits: Any, labels: Any, weights: Any, batch: int) -> Outcome:
+    return _loss(losses.softmax_cross_entropy, logits, labels, weights, batch)
+
+
+def sigmoid_binary_cross_entropy(logits: Any, labels: Any, weights: Any, batch: int) -> Outcome:
+    return _loss(losses.sigmoid_binary_cross_entropy, logits, labels, weights, batch)
+
+
+def _loss(loss: Any, logits: Any, labels: Any, weights: Any, batch: int) -> Outcome:
+    if not (host := _host(logits, weights)):
+        return generic(loss)(logits, labels, weights, batch)
+    rows, classes = logits.shape
+    labels = np.ascontiguousarray(labels, np.int64)
+    outcome = Outcome(np.empty(rows, np.float32), np.empty(rows, np.bool_), np.empty_like(logits))
+    getattr(host, loss.__name__)(*_at(logits, labels, weights, *outcome), rows, classes, batch)
+    return outcome

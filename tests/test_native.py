@@ -1,0 +1,179 @@
+"""The compiled operations of the CPU against the generic formulas in float64."""
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from lettergpu import batches, dispatch, layers, losses, native, optimizers
+from lettergpu.activations import ACTIVATIONS
+from lettergpu.augment import rotations
+
+EPS = np.finfo(np.float32).eps
+SMALLEST = 2e-36  # 88 e^-88: further left than -87.3 e^z is taken for 0
+OPERATIONS = [
+    layers.dense,
+    layers.gradient_before,
+    layers.set_gradients,
+    layers.gradient_of_input,
+    losses.softmax_cross_entropy,
+    losses.sigmoid_binary_cross_entropy,
+    optimizers.momentum_step,
+    batches.assemble,
+]
+SHAPES = [(1, 1, 1), (0, 5, 3), (12, 32, 32), (13, 33, 31), (256, 784, 26), (5, 2500, 65), (1100, 40, 70), (300, 7, 1)]
+SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-40, -1e-40, 88.0, -88.0, -104.0, 1e30, -1e30]
+
+
+@pytest.fixture
+def compiled():
+    """Where there is no compiler there is nothing to test."""
+    host, why = native.library()
+    if host is None:
+        pytest.skip(why)
+
+
+def random(*shape, seed=40):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def wide(array):
+    return array.astype(np.float64)
+
+
+@pytest.mark.parametrize("formula", OPERATIONS, ids=lambda formula: formula.__name__)
+def test_each_takes_the_place_of_its_operation(formula):
+    assert dispatch.best(dispatch.generic(formula), np.ndarray) is getattr(native, formula.__name__)
+
+
+@pytest.mark.parametrize(("rows", "fan_in", "fan_out"), SHAPES)
+def test_products(rows, fan_in, fan_out, compiled):
+    """Of sizes that fill no block, of one block, and of more than the depth that is summed up at once."""
+    x, weight, bias = random(rows, fan_in), random(fan_in, fan_out, seed=41), random(fan_out, seed=42)
+    delta, identity = random(rows, fan_out, seed=43), ACTIVATIONS["identity"]
+    value, _ = native.dense(x, weight, bias, identity, True)
+    np.testing.assert_allclose(value, wide(x) @ weight + bias, rtol=1e-5, atol=1e-6 * fan_in)
+    gradient = native.gradient_of_input(delta, weight)
+    np.testing.assert_allclose(gradient, wide(delta) @ weight.T, rtol=1e-5, atol=1e-6 * fan_out)
+    sums = np.full((fan_in, fan_out), np.nan, np.float32), np.full(fan_out, np.nan, np.float32)
+    exact = wide(x).T @ delta, wide(delta).sum(axis=0)
+    for times, add in ((1, False), (2, True)):
+        native.set_gradients(*sums, x, delta, add)
+        for got, expected in zip(sums, exact, strict=True):
+            np.testing.assert_allclose(got, times * expected, rtol=1e-5, atol=2e-6 * max(rows, 1))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations(name, compiled):
+    z = np.concatenate([np.linspace(-110, 110, 20_001), np.linspace(-3, 3, 20_001), SPECIAL]).astype(np.float32)
+    one, activation = np.ones((1, 1), np.float32), ACTIVATIONS[name]
+    value, slope = native.dense(z[:, None], one, np.zeros(1, np.float32), activation, True)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_allclose(value[:, 0], activation.value(wide(z)), rtol=4 * EPS, atol=SMALLEST)
+    upstream = random(len(z), 1, seed=44)
+    delta = native.gradient_before(upstream, slope, activation)
+    number = ~np.isnan(z)  # about a NaN the formulas of a slope differ
+    expected = activation.slope(wide(z[number])) * upstream[number, 0]
+    np.testing.assert_allclose(delta[number, 0], expected, rtol=4 * EPS, atol=16 * EPS)
+    assert np.isnan(value[-len(SPECIAL) :][4])
+
+
+@pytest.mark.parametrize("formula", [losses.softmax_cross_entropy, losses.sigmoid_binary_cross_entropy])
+@pytest.mark.parametrize("classes", [1, 26, 32, 47])
+def test_losses(formula, classes, compiled):
+    rng = np.random.default_rng(45)
+    logits = np.round(4 * random(50, classes)) / 2  # with ties
+    labels, weights = rng.integers(0, classes, 50), rng.uniform(0.5, 2, classes).astype(np.float32)
+    got = getattr(native, formula.__name__)(logits, labels, weights, 64)
+    expected = formula(wide(logits), labels, wide(weights), 64)
+    np.testing.assert_allclose(got.losses, expected.losses, rtol=8 * EPS, atol=8 * EPS)
+    np.testing.assert_allclose(got.gradient, expected.gradient, rtol=8 * EPS, atol=EPS)
+    np.testing.assert_array_equal(got.right, expected.right)
+
+
+@pytest.mark.parametrize("formula", [losses.softmax_cross_entropy, losses.sigmoid_binary_cross_entropy])
+def test_losses_of_extreme_logits(formula, compiled):
+    logits = np.asarray([[3e38, -3e38, 0], [-200, -100, -150], [np.nan, 1, 2], [1, 0, np.nan]], np.float32)
+    got = getattr(native, formula.__name__)(logits, np.asarray([1, 1, 1, 0]), np.ones(3, np.float32), 1)
+    assert got.losses[0] > 1e38
+    assert np.isfinite(got.gradient[:2]).all()
+    assert np.isnan(got.losses[2:]).all()
+    assert got.right.tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("l2", [0.0, 0.5])
+def test_momentum_step(l2, nesterov, compiled):
+    settings = {"learning_rate": 0.3, "momentum": 0.9, "nesterov": nesterov, "l2": l2, "decayed": 300}
+    w, v, g = random(20_000, seed=46), random(20_000, seed=47), random(20_000, seed=48)
+    exact = wide(w)
+    ours, generic = optimizers.Momentum(w, **settings), optimizers.Momentum(exact, **settings)
+    ours.velocity[...] = generic.velocity[...] = v
+    native.momentum_step(w, g, ours)
+    optimizers.momentum_step(exact, wide(g), generic)
+    np.testing.assert_allclose(w, exact, rtol=4 * EPS, atol=4 * EPS)
+    np.testing.assert_allclose(ours.velocity, generic.velocity, rtol=4 * EPS, atol=4 * EPS)
+
+
+@pytest.mark.parametrize("moved", [0, 9, 17])
+def test_assemble(moved, compiled):
+    rng = np.random.default_rng(49)
+    images, rows = rng.integers(0, 256, (40, 784)).astype(np.uint8), rng.permutation(40)[:17]
+    maps = rotations(rng.uniform(-1, 1, moved), 28, 28).astype(np.float32)
+    maps[:2] *= 1.7  # far outside
+    got = native.assemble(images, rows, maps, np.float32)
+    expected = batches.assemble(images, rows, wide(maps), np.float64)
+    np.testing.assert_allclose(got, expected, rtol=EPS, atol=60 * EPS)
+    np.testing.assert_array_equal(got[moved:], images[rows[moved:]].astype(np.float32) / np.float32(255))
+
+
+def test_other_arrays_take_the_generic_formulas(compiled, monkeypatch):
+    x, weight, bias = random(6, 8), random(8, 4), random(4)
+    expected = layers.dense.__wrapped__(x, weight, bias, ACTIVATIONS["mish"], True)
+    for change in (np.asfortranarray, wide):
+        got = layers.dense(change(x), change(weight), change(bias), ACTIVATIONS["mish"], True)
+        assert got[1] is not None
+        for ours, same in zip(got, expected, strict=True):
+            np.testing.assert_allclose(ours, same, rtol=1e-5)
+
+
+PROGRAM = """
+import numpy as np, lettergpu
+from lettergpu import native
+from lettergpu.data.letters import Examples, Letters
+rng = np.random.default_rng(50)
+train = Examples(rng.integers(0, 256, (600, 28, 28)).astype(np.uint8), rng.integers(0, 26, 600))
+letters = Letters(train, train, tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"), "test", "")
+config = lettergpu.Config(hidden=(70, 33), epochs=2, patience=0, device="cpu", batch_size=128)
+*_, report = lettergpu.fit(config, letters)
+print(native.library()[1]), print(report.state.parameters.tobytes().hex())
+"""
+
+
+def run(**environment):
+    """(the compiler or why there is none, the parameters after a short training) in another process."""
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env={**os.environ, **environment}, capture_output=True, text=True, check=True
+    )
+    why, parameters = ran.stdout.splitlines()
+    return why, hashlib.sha256(parameters.encode()).hexdigest(), np.frombuffer(bytes.fromhex(parameters), np.float32)
+
+
+def test_the_number_of_threads_changes_no_bit(compiled):
+    assert run(OMP_NUM_THREADS="1")[:2] == run(OMP_NUM_THREADS="2")[:2] == run(OMP_NUM_THREADS="3")[:2]
+
+
+def test_without_a_compiler_the_training_is_the_same_but_for_rounding(compiled):
+    _, digest, ours = run()
+    for environment, said in (
+        ({"PATH": "/nowhere", "CXX": ""}, "there is no C++ compiler"),
+        ({"CXX": "/nowhere/c++"}, "/nowhere/c++ could not compile"),
+        ({"CXX": "false"}, "false could not compile"),
+    ):
+        why, other, generic = run(**environment)
+        assert said in why
+        assert other != digest
+        np.testing.assert_allclose(generic, ours, atol=1e-4)
