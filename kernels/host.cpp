@@ -204,6 +204,10 @@ struct Bordered {  // the bytes of an image with a border of zeros, so that a ne
     float at(int row, int column) const { return bytes[row + 1][column + 1]; }
 };
 
+static inline float target(Index c, Index label, Index classes, float smoothing) {
+    return (c == label ? 1.0f - smoothing : 0.0f) + smoothing / classes;
+}
+
 // Whether the logit at the label is the first of the highest; a NaN is higher than everything
 static bool is_first(const float* z, Index classes, Index label) {
     bool before = false;
@@ -290,29 +294,32 @@ void assemble(const uint8_t* images, const int64_t* rows, const float* maps, Ind
 
 // As kernels/losses.cu has them
 void softmax_cross_entropy(const float* logits, const int64_t* labels, const float* weights, float* losses, bool* right,
-                           float* gradient, Index rows, Index classes, float batch) {
+                           float* gradient, Index rows, Index classes, float batch, float smoothing) {
     std::vector<float> padded((classes + LANES - 1) / LANES * LANES, 0.0f);
     for (Index row = 0; row < rows; row++) {
         const float *z = logits + row * classes, own = z[labels[row]], weight = weights[labels[row]];
-        float highest = own, total = 0.0f;
+        float highest = own, total = 0.0f, shifted = 0.0f;
         for (Index c = 0; c < classes; c++) highest = z[c] > highest ? z[c] : highest;
-        for (Index c = 0; c < classes; c++) padded[c] = z[c] - highest;
+        for (Index c = 0; c < classes; c++) shifted += padded[c] = z[c] - highest;
+        float aimed_at = own - highest;
+        if (smoothing > 0.0f) aimed_at = (1.0f - smoothing) * aimed_at + smoothing * (shifted / classes);
         for (std::size_t c = 0; c < padded.size(); c += LANES) store(&padded[c], exp_of(load(&padded[c])));
         for (Index c = 0; c < classes; c++) total += padded[c];
         for (Index c = 0; c < classes; c++)
-            gradient[row * classes + c] = (padded[c] / total - (c == labels[row] ? 1.0f : 0.0f)) * (weight / batch);
-        losses[row] = (std::log(total) - (own - highest)) * weight;
+            gradient[row * classes + c] = (padded[c] / total - target(c, labels[row], classes, smoothing)) * (weight / batch);
+        losses[row] = (std::log(total) - aimed_at) * weight;
         right[row] = is_first(z, classes, labels[row]);
     }
 }
 
 void sigmoid_binary_cross_entropy(const float* logits, const int64_t* labels, const float* weights, float* losses,
-                                  bool* right, float* gradient, Index rows, Index classes, float batch) {
+                                  bool* right, float* gradient, Index rows, Index classes, float batch,
+                                  float smoothing) {
     for (Index row = 0; row < rows; row++) {
         const float *z = logits + row * classes, weight = weights[labels[row]];
         float loss = 0.0f;
         for (Index c = 0; c < classes; c++) {
-            const float y = c == labels[row] ? 1.0f : 0.0f, e = std::exp(-std::fabs(z[c]));
+            const float y = target(c, labels[row], classes, smoothing), e = std::exp(-std::fabs(z[c]));
             loss += (z[c] > 0.0f ? z[c] : 0.0f) - y * z[c] + std::log1p(e);
             gradient[row * classes + c] = ((z[c] < 0.0f ? e : 1.0f) / (1.0f + e) - y) * (weight / batch);
         }

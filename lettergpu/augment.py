@@ -62,7 +62,17 @@ def rotations(angles: Any, height: int, width: int) -> Any:
     """
     xp = array_namespace(angles)
     cos, sin = xp.cos(angles), xp.sin(angles)
-    middle_row, middle_column = (height - 1) / 2, (width - 1) / 2
-    to_row = xp.stack([cos, sin, middle_row - cos * middle_row - sin * middle_column], axis=-1)
-    to_column = xp.stack([-sin, cos, middle_column + sin * middle_row - cos * middle_column], axis=-1)
-    return xp.stack([to_row, to_column], axis=1)
+    linear = xp.stack([xp.stack([cos, sin], axis=-1), xp.stack([-sin, cos], axis=-1)], axis=1)
+    return about_centre(linear, xp.zeros_like(linear[:, 0, :]), height, width)
+
+
+def about_centre(linear: Any, shifts: Any, height: int, width: int) -> Any:
+    """The maps (batch, 2, 3) of `affine` that keep the centre of an image, but for shifts (batch, 2) in pixels.
+
+    linear: (batch, 2, 2), what a place relative to the centre is multiplied by.
+    """
+    xp = array_namespace(linear)
+    row, column = (height - 1) / 2, (width - 1) / 2
+    middle = linear[:, :, 0] * row + linear[:, :, 1] * column  # (batch, 2)
+    offsets = xp.stack([row - middle[:, 0], column - middle[:, 1]], axis=-1) + shifts
+    return xp.concat([linear, offsets[:, :, None]], axis=-1)

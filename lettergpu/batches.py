@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace
 
-from .augment import affine, rotations
+from .augment import about_centre, affine, rotations
 from .config import Config
 from .data import SIDE
 from .device import CPU, Device
@@ -32,6 +32,32 @@ class Piece(NamedTuple):
     last: bool
 
 
+def draw_maps(count: int, config: Config, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows are moved in this epoch, (count,) bool, and the maps of `affine` of those, (k, 2, 3)."""
+    if config.augment == "rotate":
+        angles = draw_angles(count, config, epoch)
+        return angles != 0, rotations(angles[angles != 0], SIDE, SIDE)
+    if config.augment == "affine":
+        return np.ones(count, bool), _affine_maps(count, config, generator(config.seed, "affine", epoch))
+    return np.zeros(count, bool), np.empty((0, 2, 3))
+
+
+def _affine_maps(count: int, config: Config, rng: np.random.Generator) -> np.ndarray:
+    """Turned, sheared, stretched and shifted, each uniformly up to the most of `config.affine`, (count, 2, 3)."""
+    degrees, pixels, log_scale, shear = config.affine
+    linear = rotations(np.radians(rng.uniform(-degrees, degrees, count)), SIDE, SIDE)[:, :, :2]
+    slant = np.zeros((count, 2, 2))
+    slant[:, 0, 0] = slant[:, 1, 1] = 1
+    slant[:, 1, 0] = rng.uniform(-shear, shear, count)  # a column moves with its row, as in slanted writing
+    scales = np.exp(rng.uniform(-log_scale, log_scale, (count, 2)))
+    return about_centre(linear @ slant * scales[:, :, None], rng.uniform(-pixels, pixels, (count, 2)), SIDE, SIDE)
+
+
+def steps_an_epoch(count: int, config: Config) -> int:
+    """How many batches an epoch of that many rows has."""
+    return -(-count // (config.batch_size or count))
+
+
 def draw_angles(count: int, config: Config, epoch: int) -> np.ndarray:
     """Each row's rotation in this epoch, (count,) in radians; 0 where it is not turned."""
     rng = generator(config.seed, "rotation", epoch)
@@ -53,25 +79,23 @@ def batches(
     count = len(rows)
     pieces = list(_pieces(count, config.batch_size or count))
     rows = rows[generator(config.seed, "order", epoch).permutation(count)]
-    angles = draw_angles(count, config, epoch) if config.augment == "rotate" else np.zeros(count)
-    # The order within a piece is of no consequence: with the turned rows in front, only they are warped.
-    turned = [0]
+    moved, maps = draw_maps(count, config, epoch)
+    # The order within a piece is of no consequence: with the moved rows in front, only they are warped.
+    ends = [0]
     for start, stop, *_ in pieces:
-        front = np.argsort(angles[start:stop] == 0, kind="stable")
-        rows[start:stop], angles[start:stop] = rows[start:stop][front], angles[start:stop][front]
-        turned.append(turned[-1] + int(np.count_nonzero(angles[start:stop])))
-    rows_there = device.put(rows)
+        rows[start:stop] = rows[start:stop][np.argsort(~moved[start:stop], kind="stable")]
+        ends.append(ends[-1] + int(np.count_nonzero(moved[start:stop])))
+    rows_there, maps_there = device.put(rows), xp.astype(device.put(maps), dtype)
     streamed = isinstance(images, np.ndarray) and device.namespace is not CPU.namespace
-    maps = xp.astype(device.put(rotations(angles[angles != 0], SIDE, SIDE)), dtype)
 
-    for (start, stop, batch, first, last), (begin, end) in zip(pieces, pairwise(turned), strict=True):
+    for (start, stop, batch, first, last), (begin, end) in zip(pieces, pairwise(ends), strict=True):
         taken = rows_there[start:stop]
         y = xp.take(labels, taken)
         if streamed:
             source, taken = device.put(images[rows[start:stop]]), xp.arange(stop - start, device=device.handle)
         else:
             source = images
-        yield Piece(assemble(source, taken, maps[begin:end, ...], dtype), y, batch, first, last)
+        yield Piece(assemble(source, taken, maps_there[begin:end, ...], dtype), y, batch, first, last)
 
 
 @dispatched

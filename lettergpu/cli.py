@@ -23,9 +23,8 @@ data_app = typer.Typer(no_args_is_help=True, help="Get EMNIST, and see what lett
 app.add_typer(data_app, name="data")
 
 
-ROTATE = "rotate turns {:.0%} of the images by {:.0f} to {:.0f} degrees.".format(
-    Config.rotation_chance, *Config.rotation_degrees
-)
+TURNED = f"{Config.rotation_chance:.0%} of the images by {{:.0f}} to {{:.0f}} degrees".format(*Config.rotation_degrees)
+AUGMENT = f"rotate turns {TURNED}; affine turns, shifts, stretches and shears all of them."
 UsageError: Any = typer.BadParameter.__bases__[0]  # that of all that can be wrong with a command line
 
 
@@ -80,17 +79,22 @@ def train(
     class_weight: Annotated[str | None, _setting("class_weight", "balanced lets rare classes count for more.")] = None,
     init: Annotated[str | None, _setting("init", "How weights are drawn; report draws biases too.")] = None,
     lr: Annotated[float | None, _setting("learning_rate", "Learning rate.")] = None,
+    schedule: Annotated[str | None, _setting("schedule", "How the learning rate falls, step by step.")] = None,
+    warmup: Annotated[float | None, _setting("warmup", "Share of all steps over which it first rises.")] = None,
     momentum: Annotated[float | None, _setting("momentum", "0 is plain gradient descent.")] = None,
     nesterov: Annotated[
         bool | None, typer.Option("--nesterov/--no-nesterov", help="Nesterov's momentum.", show_default="no-nesterov")
     ] = None,
     l2: Annotated[float | None, _setting("l2", "Adds l2/2 times the squared weights to the loss.")] = None,
+    label_smoothing: Annotated[
+        float | None, _setting("label_smoothing", "Share of each target that is spread over all classes.")
+    ] = None,
     batch_size: Annotated[int | None, _setting("batch_size", "0 is the whole training set.")] = None,
     epochs: Annotated[int | None, _setting("epochs", "At most this many.")] = None,
     patience: Annotated[
         int | None, _setting("patience", "Stop after so many epochs without a lower validation loss; 0 never.")
     ] = None,
-    augment: Annotated[str | None, _setting("augment", ROTATE)] = None,
+    augment: Annotated[str | None, _setting("augment", AUGMENT)] = None,
     validation: Annotated[
         str | None, _setting("validation", "Share to hold out, or last: the train file's end, as EMNIST's authors do.")
     ] = None,
@@ -98,7 +102,9 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="The run folder to make.", show_default="runs/DATE-TIME-SHAPE-ACTIVATION")
     ] = None,
-    recipe: Annotated[Path | None, typer.Option(help="A TOML file of settings, such as a run's config.toml.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="fast, or a TOML file of settings, such as a run's config.toml.")
+    ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
 ) -> None:
     """Train a network and evaluate it. The defaults are the report's best run."""
@@ -113,9 +119,12 @@ def train(
         "class_weight": class_weight,
         "init": init,
         "learning_rate": lr,
+        "schedule": schedule,
+        "warmup": warmup,
         "momentum": momentum,
         "nesterov": nesterov,
         "l2": l2,
+        "label_smoothing": label_smoothing,
         "batch_size": batch_size,
         "epochs": epochs,
         "patience": patience,

@@ -11,6 +11,7 @@ from .data.splits import SPLITS
 from .errors import LettergpuError
 from .initializers import INITIALIZERS
 from .losses import LOSSES
+from .schedules import SCHEDULES
 
 CHOICES = {
     "split": tuple(SPLITS),
@@ -18,10 +19,12 @@ CHOICES = {
     "loss": tuple(LOSSES),
     "class_weight": ("none", "balanced"),
     "init": tuple(INITIALIZERS),
-    "augment": ("none", "rotate"),
+    "augment": ("none", "rotate", "affine"),
+    "schedule": tuple(SCHEDULES),
     "precision": ("float32", "tf32"),
 }
 
+RECIPES = Path(__file__).with_name("recipes")
 MOST_NODES = 1_000_000
 FAR = 1e300  # no setting is a number beyond it
 
@@ -39,7 +42,9 @@ class Config:
     loss: str = "softmax"  # softmax with categorical, or sigmoid with binary cross-entropy
     class_weight: str = "none"  # balanced: each class counts n / (classes * n of the class)
     init: str = "uniform"
-    learning_rate: float = 0.1
+    learning_rate: float = 0.1  # the highest
+    schedule: str = "constant"  # how the learning rate falls over all epochs, step by step
+    warmup: float = 0.0  # share of all steps over which it first rises
     momentum: float = 0.9
     nesterov: bool = False
     l2: float = 0.0  # l2 / 2 times the sum of the squared weights is added to the loss
@@ -49,6 +54,8 @@ class Config:
     augment: str = "rotate"
     rotation_chance: float = 0.5  # of each image in each epoch
     rotation_degrees: tuple[float, float] = (10.0, 15.0)  # least and most, either way
+    affine: tuple[float, float, float, float] = (12.0, 2.0, 0.12, 0.2)  # most degrees, pixels, ln of a scale, shear
+    label_smoothing: float = 0.0  # share of each target that is spread over all classes
     validation: float | str = 0.2  # share of the train file, or "last": its end, as many as the test file has
     seed: int = 0
 
@@ -68,6 +75,9 @@ class Config:
         self._require("epochs", self.epochs >= 1, "give 1 or more")
         self._require("patience", self.patience >= 0, "give 1 or more, or 0 never to stop early")
         self._require("rotation_chance", 0 <= self.rotation_chance <= 1, "give a number from 0 to 1")
+        self._require("warmup", 0 <= self.warmup < 1, "give a number from 0 to below 1")
+        self._require("label_smoothing", 0 <= self.label_smoothing < 1, "give a number from 0 to below 1")
+        self._require("affine", min(self.affine) >= 0, "give four numbers from 0")
         least, most = self.rotation_degrees
         self._require("rotation_degrees", 0 <= least <= most <= 180, "give two numbers, least and most")
         share = self.validation == "last" or (isinstance(self.validation, float) and 0 < self.validation < 1)
@@ -100,11 +110,17 @@ class Config:
 
     @classmethod
     def from_file(cls, path: Path) -> "Config":
-        """From a TOML file, a recipe or a run's config.toml."""
+        """From a TOML file, a recipe or a run's config.toml, or from the recipe of that name in lettergpu/recipes."""
+        named = RECIPES / f"{path}.toml"
+        if not path.exists() and path.name == str(path) and named.exists():
+            path = named
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
-            raise LettergpuError(f"--recipe {path}: there is no such file") from None
+            known = ", ".join(recipe.stem for recipe in RECIPES.glob("*.toml"))
+            raise LettergpuError(
+                f"--recipe {path}: there is no such file, nor a recipe of that name: {known}"
+            ) from None
         except (OSError, ValueError, RecursionError) as error:
             raise LettergpuError(f"--recipe {path}: not a readable TOML file ({error})") from error
         return cls.from_table(table, str(path))
@@ -122,7 +138,7 @@ def _of_kind(name: str, value: Any, default: Any) -> Any:
     if name == "validation" and isinstance(value, str):
         return value
     if isinstance(default, tuple) and isinstance(value, (list, tuple)):
-        if name != "rotation_degrees" or len(value) == len(default):
+        if name == "hidden" or len(value) == len(default):
             return tuple(_of_kind(name, item, default[0]) for item in value)
     elif isinstance(default, float) and isinstance(value, (int, float)) and not isinstance(value, bool):
         if -FAR < value < FAR:  # no NaN either

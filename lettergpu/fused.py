@@ -120,20 +120,21 @@ def assemble(images: Any, rows: Any, maps: Any, dtype: Any) -> Any:
     return x
 
 
-def softmax_cross_entropy(logits: Any, labels: Any, weights: Any, batch: int) -> Outcome:
-    return _loss("softmax_cross_entropy", logits, labels, weights, batch)
+def softmax_cross_entropy(logits: Any, labels: Any, weights: Any, batch: int, smoothing: float = 0.0) -> Outcome:
+    return _loss("softmax_cross_entropy", logits, labels, weights, batch, smoothing)
 
 
-def sigmoid_binary_cross_entropy(logits: Any, labels: Any, weights: Any, batch: int) -> Outcome:
-    return _loss("sigmoid_binary_cross_entropy", logits, labels, weights, batch)
+def sigmoid_binary_cross_entropy(logits: Any, labels: Any, weights: Any, batch: int, smoothing: float = 0.0) -> Outcome:
+    return _loss("sigmoid_binary_cross_entropy", logits, labels, weights, batch, smoothing)
 
 
-def _loss(name: str, logits: Any, labels: Any, weights: Any, batch: int) -> Outcome:
+def _loss(name: str, logits: Any, labels: Any, weights: Any, batch: int, smoothing: float) -> Outcome:
     logits, weights = cupy.ascontiguousarray(logits), cupy.ascontiguousarray(weights, logits.dtype)
     labels = cupy.ascontiguousarray(labels, cupy.int64)
     rows, classes = logits.shape
     outcome = Outcome(cupy.empty(rows, logits.dtype), cupy.empty(rows, cupy.bool_), cupy.empty_like(logits))
-    sizes = cupy.int64(rows), cupy.int32(classes), cupy.int64(batch)
+    computed_in = cupy.float64 if logits.dtype == cupy.float64 else cupy.float32
+    sizes = cupy.int64(rows), cupy.int32(classes), cupy.int64(batch), computed_in(smoothing)
     if rows:  # no launch has no blocks
         grid, block = (-(-rows // WARPS),), (32 * WARPS,)
         _call(loss_kernel(name, logits.dtype.name), grid, block, (logits, labels, weights, *outcome, *sizes))

@@ -37,8 +37,8 @@ SIGNATURES = {
     "gradient_of_input": [P, P, P, N, N, N],
     "momentum_step": [P, P, P, N, N, F, F, F, FLAG],
     "assemble": [P, P, P, N, N, P],
-    "softmax_cross_entropy": [P, P, P, P, P, P, N, N, F],
-    "sigmoid_binary_cross_entropy": [P, P, P, P, P, P, N, N, F],
+    "softmax_cross_entropy": [P, P, P, P, P, P, N, N, F, F],
+    "sigmoid_binary_cross_entropy": [P, P, P, P, P, P, N, N, F, F],
 }
 
 
@@ -150,19 +150,19 @@ def assemble(images: Any, rows: Any, maps: Any, dtype: Any) -> Any:
     return x
 
 
-def softmax_cross_entropy(logits: Any, labels: Any, weights: Any, batch: int) -> Outcome:
-    return _loss(losses.softmax_cross_entropy, logits, labels, weights, batch)
+def softmax_cross_entropy(logits: Any, labels: Any, weights: Any, batch: int, smoothing: float = 0.0) -> Outcome:
+    return _loss(losses.softmax_cross_entropy, logits, labels, weights, batch, smoothing)
 
 
-def sigmoid_binary_cross_entropy(logits: Any, labels: Any, weights: Any, batch: int) -> Outcome:
-    return _loss(losses.sigmoid_binary_cross_entropy, logits, labels, weights, batch)
+def sigmoid_binary_cross_entropy(logits: Any, labels: Any, weights: Any, batch: int, smoothing: float = 0.0) -> Outcome:
+    return _loss(losses.sigmoid_binary_cross_entropy, logits, labels, weights, batch, smoothing)
 
 
-def _loss(loss: Any, logits: Any, labels: Any, weights: Any, batch: int) -> Outcome:
+def _loss(loss: Any, logits: Any, labels: Any, weights: Any, batch: int, smoothing: float) -> Outcome:
     if not (host := _host(logits, weights)):
-        return generic(loss)(logits, labels, weights, batch)
+        return generic(loss)(logits, labels, weights, batch, smoothing)
     rows, classes = logits.shape
     labels = np.ascontiguousarray(labels, np.int64)
     outcome = Outcome(np.empty(rows, np.float32), np.empty(rows, np.bool_), np.empty_like(logits))
-    getattr(host, loss.__name__)(*_at(logits, labels, weights, *outcome), rows, classes, batch)
+    getattr(host, loss.__name__)(*_at(logits, labels, weights, *outcome), rows, classes, batch, smoothing)
     return outcome

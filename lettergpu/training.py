@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .batches import batches
+from .batches import batches, steps_an_epoch
 from .config import Config
 from .data import SIDE
 from .data.letters import Letters
@@ -19,6 +19,7 @@ from .metrics import Tally, loss_and_accuracy
 from .network import Network
 from .optimizers import Momentum
 from .randomness import generator
+from .schedules import SCHEDULES
 
 
 class Diverged(LettergpuError):
@@ -50,7 +51,7 @@ class EpochReport:
 
     train_loss, train_accuracy: means over the epoch's batches as they were trained on, augmentation and class
     weights included, L2 not. val_loss, val_accuracy: on the held-out letters after the epoch, with the same
-    class weights. Losses in nats an image, accuracies from 0 to 1.
+    class weights. Losses in nats an image, accuracies from 0 to 1. learning_rate: of the last step.
     """
 
     epoch: int
@@ -125,9 +126,12 @@ def fit(
     while not state.finished(config):
         began = time.perf_counter()
         epoch = state.epoch + 1
+        rates = learning_rates(config, epoch, steps_an_epoch(len(rows), config))
         pieces = batches(images, labels, rows, config, epoch, device, dtype)
         with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is told below, once
-            loss, accuracy = train_epoch(network, optimizer, pieces, weights, on_batch)
+            loss, accuracy = train_epoch(
+                network, optimizer, pieces, weights, on_batch, rates=rates, smoothing=config.label_smoothing
+            )
             val_loss, val_accuracy = loss_and_accuracy(network, held_images, held_labels, weights)
         if not (math.isfinite(loss) and math.isfinite(val_loss)):
             network.parameters[...] = device.put(state.best_parameters)
@@ -140,9 +144,16 @@ def fit(
         if val_loss < state.best_loss:
             best = epoch, val_loss, parameters
         state = State(epoch, parameters, velocity, *best)
-        seconds = time.perf_counter() - began
-        yield EpochReport(epoch, loss, accuracy, val_loss, val_accuracy, config.learning_rate, seconds, network, state)
+        rate, seconds = optimizer.learning_rate, time.perf_counter() - began
+        yield EpochReport(epoch, loss, accuracy, val_loss, val_accuracy, rate, seconds, network, state)
     network.parameters[...] = device.put(state.best_parameters)
+
+
+def learning_rates(config: Config, epoch: int, steps: int) -> Iterator[float]:
+    """The learning rate of each of an epoch's steps."""
+    for step in range(steps):
+        done = (epoch - 1 + step / steps) / config.epochs
+        yield config.learning_rate * SCHEDULES[config.schedule](done, config.warmup)
 
 
 def train_epoch(
@@ -151,17 +162,23 @@ def train_epoch(
     pieces: Any,
     weights: Any,
     on_batch: Callable[[int], None],
+    *,
+    rates: Iterator[float] | None = None,
+    smoothing: float = 0.0,
 ) -> tuple[float, float]:
     """One pass over the training set; its mean loss and accuracy. The device is asked only at the end.
 
-    pieces: of `batches`. weights: (classes,), how much an image of each class counts.
+    pieces: of `batches`. weights: (classes,), how much an image of each class counts. rates: the learning rate of each
+    step, where it changes. smoothing: of the labels.
     """
     loss, tally = LOSSES[network.loss].outcome, Tally()
     for piece in pieces:
         logits = network.forward(piece.x, keep=True)  # (rows, classes)
-        outcome = loss(logits, piece.labels, weights, piece.batch)
+        outcome = loss(logits, piece.labels, weights, piece.batch, smoothing)
         network.backward(outcome.gradient, add=not piece.first)
         if piece.last:
+            if rates:
+                optimizer.learning_rate = next(rates)
             optimizer.step(network.parameters, network.gradients)
         tally.add(outcome)
         on_batch(piece.labels.shape[0])

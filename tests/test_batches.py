@@ -5,7 +5,7 @@ import pytest
 
 from lettergpu import batches as module
 from lettergpu.augment import affine, rotations
-from lettergpu.batches import batches, draw_angles
+from lettergpu.batches import batches, draw_angles, draw_maps
 from lettergpu.config import Config
 from lettergpu.data.letters import Examples
 from lettergpu.device import CPU
@@ -63,6 +63,23 @@ def test_about_half_are_turned_by_10_to_15_degrees_either_way():
     assert (turned > 0).mean() == pytest.approx(0.5, abs=0.02)
     assert (draw_angles(100, Config(), epoch=2) != draw_angles(100, Config(), epoch=1)).any()
     assert not draw_angles(100, Config(rotation_chance=0.0), epoch=1).any()
+
+
+def test_affine_maps_move_every_image_within_what_is_allowed():
+    config = Config(augment="affine", affine=(10.0, 2.0, 0.1, 0.2))
+    moved, maps = draw_maps(20_000, config, epoch=1)
+    assert moved.all()
+    centre = np.asarray([13.5, 13.5, 1.0])
+    shifts = maps @ centre - 13.5
+    assert np.abs(shifts).max() == pytest.approx(2.0, abs=0.01)
+    assert np.abs(shifts.mean(axis=0)).max() < 0.05
+    areas = np.log(np.linalg.det(maps[:, :, :2]))  # of two scales
+    assert np.abs(areas).max() == pytest.approx(0.2, abs=0.01)
+    plain = draw_maps(5, dataclasses.replace(config, affine=(0.0, 0.0, 0.0, 0.0)), epoch=1)[1]
+    np.testing.assert_allclose(plain, np.tile([[1, 0, 0], [0, 1, 0]], (5, 1, 1)), atol=1e-12)
+    sheared = draw_maps(20_000, dataclasses.replace(config, affine=(0.0, 0.0, 0.0, 0.2)), epoch=1)[1]
+    assert np.abs(sheared[:, 1, 0]).max() == pytest.approx(0.2, abs=0.01)
+    np.testing.assert_allclose(sheared[:, 0, :2], np.tile([1.0, 0.0], (20_000, 1)))
 
 
 def test_turned_rows_are_the_rotated_images_with_their_own_labels(few_letters, device):

@@ -1,12 +1,13 @@
 import dataclasses
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lettergpu.config import CHOICES, Config
+from lettergpu.config import CHOICES, RECIPES, Config
 from lettergpu.errors import LettergpuError
 
 configs = st.builds(
@@ -82,6 +83,14 @@ def test_bad_recipes_are_refused(text, message, tmp_path):
     (path := tmp_path / "recipe.toml").write_text(text)
     with pytest.raises(LettergpuError, match=message):
         Config.from_file(path)
+
+
+def test_recipes_are_found_by_name():
+    assert Config.from_file(Path("fast")).epochs < 10
+    for recipe in RECIPES.glob("*.toml"):
+        assert Config.from_file(Path(recipe.stem)) == Config.from_file(recipe)
+    with pytest.raises(LettergpuError, match="nor a recipe of that name: fast"):
+        Config.from_file(Path("slow"))
 
 
 def test_a_missing_recipe_is_named(tmp_path):

@@ -162,10 +162,10 @@ def test_any_size(shape, place):
     close(place.fetch(a), expected, rtol=1e-6, atol=1e-6)
 
 
-def outcome_there(place, generic, logits, labels, weights, batch):
+def outcome_there(place, generic, logits, labels, weights, batch, smoothing=0.0):
     """What the kernel says, on the host."""
     arrays = logits, place.put(labels), place.put(weights)
-    return losses.Outcome(*map(place.fetch, getattr(fused, generic.__name__)(*arrays, batch)))
+    return losses.Outcome(*map(place.fetch, getattr(fused, generic.__name__)(*arrays, batch, smoothing)))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -177,8 +177,9 @@ def test_losses(generic, dtype, place):
         logits = rng.normal(0, 4, (rows, classes)).astype(dtype)
         logits[: rows // 2] = np.round(logits[: rows // 2].astype(np.float32)).astype(dtype)  # ties
         labels, weights = rng.integers(0, classes, rows), rng.uniform(0.5, 2, classes).astype(dtype)
-        got = outcome_there(place, generic, place.put(logits), labels, weights, 11)
-        expected = generic(logits.astype(np.float64), labels, weights.astype(np.float64), 11)
+        smoothing = 0.1 * (rows % 2)
+        got = outcome_there(place, generic, place.put(logits), labels, weights, 11, smoothing)
+        expected = generic(logits.astype(np.float64), labels, weights.astype(np.float64), 11, smoothing)
         assert got.losses.dtype == got.gradient.dtype == dtype
         close(got.losses, expected.losses, rtol=8 * eps(dtype), atol=8 * eps(dtype))
         close(got.gradient, expected.gradient, rtol=8 * eps(dtype), atol=eps(dtype))

@@ -22,14 +22,15 @@ def numeric_gradient(function, x, h=1e-6):
     return gradient
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("name", LOSSES)
-def test_gradient_is_the_derivative(name):
+def test_gradient_is_the_derivative(name, smoothing):
     rng = np.random.default_rng(1)
     logits, labels = rng.normal(0, 4, (5, 7)), np.asarray([0, 6, 3, 3, 1])
     weights, batch = rng.uniform(0.5, 2, 7), 8
 
     def outcome(z):
-        return LOSSES[name].outcome(z, labels, weights, batch)
+        return LOSSES[name].outcome(z, labels, weights, batch, smoothing)
 
     numeric = numeric_gradient(lambda z: outcome(z).losses.sum() / batch, logits)
     np.testing.assert_allclose(outcome(logits).gradient, numeric, atol=1e-8)
@@ -65,6 +66,21 @@ def test_losses_are_the_reports_formulas(device):
     bce = device.fetch(unweighted("sigmoid", *there).losses)
     expected = (-y * np.log(sigmoid_of) - (1 - y) * np.log(1 - sigmoid_of)).sum(axis=1)
     np.testing.assert_allclose(bce, expected, rtol=1e-12)
+
+
+def test_smoothing_is_cross_entropy_with_softer_targets(device):
+    rng = np.random.default_rng(21)
+    logits, labels, ones = rng.normal(0, 3, (6, 5)), np.asarray([4, 0, 1, 2, 3, 3]), np.ones(5)
+    there = device.put(logits), device.put(labels), device.put(ones), 1, 0.2
+    y = 0.8 * np.eye(5)[labels] + 0.04
+    cce = device.fetch(LOSSES["softmax"].outcome(*there).losses)
+    softmax_of = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(cce, -(y * np.log(softmax_of)).sum(axis=1), rtol=1e-12)
+    bce = device.fetch(LOSSES["sigmoid"].outcome(*there).losses)
+    sigmoid_of = 1 / (1 + np.exp(-logits))
+    np.testing.assert_allclose(
+        bce, (-y * np.log(sigmoid_of) - (1 - y) * np.log(1 - sigmoid_of)).sum(axis=1), rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize(("name", "limit"), [("softmax", 2.0**126), ("sigmoid", 2.0**120)])  # a sum of 26 stays finite

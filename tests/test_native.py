@@ -83,12 +83,13 @@ def test_activations(name, compiled):
 
 @pytest.mark.parametrize("formula", [losses.softmax_cross_entropy, losses.sigmoid_binary_cross_entropy])
 @pytest.mark.parametrize("classes", [1, 26, 32, 47])
-def test_losses(formula, classes, compiled):
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_losses(formula, classes, smoothing, compiled):
     rng = np.random.default_rng(45)
     logits = np.round(4 * random(50, classes)) / 2  # with ties
     labels, weights = rng.integers(0, classes, 50), rng.uniform(0.5, 2, classes).astype(np.float32)
-    got = getattr(native, formula.__name__)(logits, labels, weights, 64)
-    expected = formula(wide(logits), labels, wide(weights), 64)
+    got = getattr(native, formula.__name__)(logits, labels, weights, 64, smoothing)
+    expected = formula(wide(logits), labels, wide(weights), 64, smoothing)
     np.testing.assert_allclose(got.losses, expected.losses, rtol=8 * EPS, atol=8 * EPS)
     np.testing.assert_allclose(got.gradient, expected.gradient, rtol=8 * EPS, atol=EPS)
     np.testing.assert_array_equal(got.right, expected.right)

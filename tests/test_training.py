@@ -14,7 +14,7 @@ from lettergpu.device import CPU, Device
 from lettergpu.metrics import Tally
 from lettergpu.network import Network
 from lettergpu.randomness import generator
-from lettergpu.training import Diverged, class_weights, fit
+from lettergpu.training import Diverged, class_weights, fit, learning_rates
 
 SMALL = Config(hidden=(24, 16), batch_size=32, learning_rate=0.03, init="he", epochs=4, patience=0, device="cpu")
 
@@ -96,11 +96,11 @@ def test_nothing_crosses_to_the_host_during_an_epoch(few_letters, device, monkey
     there = counting(device)
     seen = []
 
-    def epoch_alone(network, optimizer, pieces, weights, on_batch):
+    def epoch_alone(*arguments, **options):
         before = dict(there.crossings)
         monkeypatch.setattr(Tally, "means", lambda self: (0.0, 0.0))
         with unasked(there):
-            real_epoch(network, optimizer, pieces, weights, on_batch)
+            real_epoch(*arguments, **options)
         monkeypatch.undo()
         seen.append({name: count - before[name] for name, count in there.crossings.items()})
         return 1.0, 1.0
@@ -261,6 +261,47 @@ def test_after_diverging_the_network_holds_the_best(few_letters):
     with pytest.raises(Diverged, match="in epoch 2"):
         next(reports)
     np.testing.assert_array_equal(first.network.parameters, first.state.best_parameters)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+def test_the_learning_rate_rises_and_falls_step_by_step(schedule):
+    config = dataclasses.replace(SMALL, schedule=schedule, warmup=0.25, epochs=4, learning_rate=0.2)
+    rates = np.concatenate([list(learning_rates(config, epoch, 50)) for epoch in (1, 2, 3, 4)])
+    assert len(rates) == 200
+    assert rates[0] < 0.05 * 0.2
+    assert (np.diff(rates[:50]) > 0).all()
+    assert rates.max() == pytest.approx(0.2)
+    if schedule == "constant":
+        assert (rates[50:] == 0.2).all()
+    else:
+        assert (np.diff(rates[50:]) <= 0).all()
+        assert rates[-1] < 0.01 * 0.2
+        assert rates[125] == pytest.approx(0.1)  # half-way down
+
+
+def test_each_step_has_its_own_rate(few_letters):
+    config = dataclasses.replace(SMALL, schedule="linear", warmup=0.5, epochs=2)
+    seen = []
+
+    class Watched(training.Momentum):
+        def step(self, parameters, gradients):
+            seen.append(self.learning_rate)
+            super().step(parameters, gradients)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "Momentum", Watched)
+        reports = list(fit(config, few_letters))
+    assert seen == [*learning_rates(config, 1, 10), *learning_rates(config, 2, 10)]
+    assert [report.learning_rate for report in reports] == [seen[9], seen[19]]
+
+
+@pytest.mark.parametrize("changes", [{"augment": "affine"}, {"label_smoothing": 0.1}, {"schedule": "cosine"}], ids=str)
+def test_every_way_of_training_learns_on_every_device_and_resumes(changes, few_letters, device):
+    config = dataclasses.replace(SMALL, **changes)
+    reports = list(fit(config, few_letters, device=device))
+    assert reports[-1].val_loss < 0.5 * reports[0].val_loss
+    resumed = list(fit(config, few_letters, device=device, state=reports[1].state))
+    np.testing.assert_array_equal(resumed[-1].state.parameters, reports[-1].state.parameters)
 
 
 def test_progress_counts_every_image(few_letters):

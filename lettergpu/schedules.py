@@ -1,0 +1,27 @@
+"""How the learning rate goes over a training, as a share of the highest, from the share of all steps already done."""
+
+import math
+from collections.abc import Callable
+
+
+def constant(done: float, warmup: float) -> float:
+    """1 after the warm-up."""
+    return _rise(done, warmup)
+
+
+def linear(done: float, warmup: float) -> float:
+    """Down to 0 in a straight line."""
+    return _rise(done, warmup) if done < warmup else (1 - done) / (1 - warmup)
+
+
+def cosine(done: float, warmup: float) -> float:
+    """Down to 0 along half a cosine. Loshchilov, Hutter 2017, arXiv:1608.03983, without restarts."""
+    return _rise(done, warmup) if done < warmup else (1 + math.cos(math.pi * (done - warmup) / (1 - warmup))) / 2
+
+
+def _rise(done: float, warmup: float) -> float:
+    """From near 0 to 1 in a straight line over the warm-up, a share of all steps; then 1."""
+    return min(1.0, (done + 0.01) / (warmup + 0.01))
+
+
+SCHEDULES: dict[str, Callable[[float, float], float]] = {"constant": constant, "linear": linear, "cosine": cosine}
