@@ -11,6 +11,9 @@
 #include <cstdint>
 #include <cstring>
 #include <vector>
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
 #ifdef _OPENMP
 #include <omp.h>
 #else
@@ -33,6 +36,20 @@ enum { WIDTH = LANES * COLUMNS, DEPTH = 1024 };  // a panel of DEPTH rows stays 
 typedef float vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 typedef int32_t ivec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 typedef std::ptrdiff_t Index;
+
+// While one of these lives, its thread takes numbers below 1e-38 for 0, as the GPU does. The velocity of a weight whose
+// pixel is always dark falls below that, and arithmetic with such numbers takes many times as long.
+#if defined(__SSE__)
+struct Flushing {
+    unsigned before = _mm_getcsr();
+    Flushing() { _mm_setcsr(before | 0x8040); }
+    ~Flushing() { _mm_setcsr(before); }
+};
+#else
+struct Flushing {
+    ~Flushing() {}
+};
+#endif
 
 static inline vec load(const float* p) { return *(const vec*)p; }
 static inline void store(float* p, vec x) { *(vec*)p = x; }
@@ -147,6 +164,13 @@ static void pack(Matrix b, Index first, Index depth, Index n, int width, float* 
     }
 }
 
+// Room for this many numbers until the thread's next call, at the beginning of a cache line: no load is of two lines
+static float* scratch(Index count) {
+    static thread_local std::vector<float> space;
+    if (Index(space.size()) < count + 16) space.resize(count + 16);
+    return (float*)((std::uintptr_t(space.data()) + 63) & ~std::uintptr_t(63));
+}
+
 // A piece of a product, `width` columns from column n and `rows` rows from row m, to its place in c
 static inline void put(float* c, Index N, Index m, int rows, Index n, int width, const float* sums) {
     for (int i = 0; i < rows; i++) {
@@ -165,14 +189,14 @@ static void product(Matrix a, Matrix b, float* c, bool add, Index M, Index N, In
     const Index panels = (N + WIDTH - 1) / WIDTH, blocks = (M + ROWS - 1) / ROWS;
 #pragma omp parallel if (M * N * K > 100000)
     {
+        const Flushing flushing;
         const Index me = omp_get_thread_num(), threads = omp_get_num_threads();
         const bool by_panels = panels % threads == 0 || panels > 4 * threads;
         const Index first_panel = by_panels ? panels * me / threads : 0;
         const Index last_panel = by_panels ? panels * (me + 1) / threads : panels;
         const Index first_row = by_panels ? 0 : blocks * me / threads * ROWS;
         const Index last_row = by_panels ? M : std::min(M, blocks * (me + 1) / threads * ROWS);
-        std::vector<float> space(std::min<Index>(K, DEPTH) * WIDTH + 16);
-        float* panel = (float*)((std::uintptr_t(space.data()) + 63) & ~std::uintptr_t(63));  // no load of two lines
+        float* const panel = scratch(std::min<Index>(K, DEPTH) * WIDTH);
         alignas(64) float sums[ROWS * WIDTH];
         for (Index n = first_panel * WIDTH; n < std::min(N, last_panel * WIDTH); n += WIDTH) {
             const int width = int(std::min<Index>(WIDTH, N - n));
@@ -200,8 +224,9 @@ static void product(Matrix a, Matrix b, float* c, bool add, Index M, Index N, In
 enum { SIDE = 28 };
 
 struct Bordered {  // the bytes of an image with a border of zeros, so that a neighbour outside is a pixel like any other
-    float bytes[SIDE + 2][SIDE + 4] = {};
-    float at(int row, int column) const { return bytes[row + 1][column + 1]; }
+    enum { STRIDE = SIDE + 4 };
+    float bytes[(SIDE + 2) * STRIDE] = {};
+    float at(int row, int column) const { return bytes[(row + 1) * STRIDE + column + 1]; }
 };
 
 static inline float target(Index c, Index label, Index classes, float smoothing) {
@@ -257,23 +282,58 @@ void set_gradients(const float* x, const float* delta, float* weight_gradient, f
         for (Index n = 0; n < fan_out; n++) bias_gradient[n] += delta[row * fan_out + n];
 }
 
-// delta <- gradient slope
-void gradient_before(const float* gradient, const float* slope, float* delta, Index count) {
-#pragma omp parallel for simd schedule(static) if (count > 10000)
-    for (Index i = 0; i < count; i++) delta[i] = gradient[i] * slope[i];
-}
-
 void momentum_step(float* parameters, float* velocity, const float* gradients, Index count, Index decayed, float rate,
                    float momentum, float l2, int nesterov) {
-#pragma omp parallel for simd schedule(static) if (count > 10000)
-    for (Index i = 0; i < count; i++)
-        lettergpu::momentum_step(parameters[i], velocity[i], gradients[i], rate, momentum, i < decayed ? l2 : 0.0f,
-                                 nesterov);
+#pragma omp parallel if (count > 10000)
+    {
+        const Flushing flushing;
+#pragma omp for simd schedule(static)
+        for (Index i = 0; i < count; i++)
+            lettergpu::momentum_step(parameters[i], velocity[i], gradients[i], rate, momentum, i < decayed ? l2 : 0.0f,
+                                     nesterov);
+    }
+}
+
+// set_gradients and momentum_step in one: a weight's gradient goes into its velocity and the weight as soon as it is
+// known. The gradients' memory serves for sums that are not yet complete.
+void descend(const float* x, const float* delta, float* weight, float* weight_velocity, float* weight_gradient,
+             float* bias, float* bias_velocity, float* bias_gradient, Index rows, Index fan_in, Index fan_out, float rate,
+             float momentum, float l2, int nesterov) {
+    product({x, 1, fan_in}, {delta, fan_out, 1}, weight_gradient, false, fan_in, fan_out, rows,
+            [=](Index m, int count, Index n, int width, float* sums) {
+                for (int i = 0; i < count; i++) {
+                    float *w = weight + (m + i) * fan_out + n, *v = weight_velocity + (m + i) * fan_out + n;
+                    if (width == WIDTH)
+                        for (int j = 0; j < WIDTH; j += LANES) {
+                            const vec step = -rate * (l2 * load(w + j) + load(sums + i * WIDTH + j));
+                            const vec velocity = momentum * load(v + j) + step;
+                            store(v + j, velocity);
+                            store(w + j, load(w + j) + (nesterov ? momentum * velocity + step : velocity));
+                        }
+                    else
+                        for (int j = 0; j < width; j++)
+                            lettergpu::momentum_step(w[j], v[j], sums[i * WIDTH + j], rate, momentum, l2, nesterov);
+                }
+            });
+    std::fill_n(bias_gradient, fan_out, 0.0f);
+    for (Index row = 0; row < rows; row++)
+        for (Index n = 0; n < fan_out; n++) bias_gradient[n] += delta[row * fan_out + n];
+    momentum_step(bias, bias_velocity, bias_gradient, fan_out, 0, rate, momentum, l2, nesterov);
+}
+
+// delta <- gradient slope
+void gradient_before(const float* gradient, const float* slope, float* delta, Index count) {
+#pragma omp parallel if (count > 10000)
+    {
+        const Flushing flushing;
+#pragma omp for simd schedule(static)
+        for (Index i = 0; i < count; i++) delta[i] = gradient[i] * slope[i];
+    }
 }
 
 void assemble(const uint8_t* images, const int64_t* rows, const float* maps, Index maps_given, Index count,
               float* pixels) {
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static, 8)  // in turn, as the moved images, which take longer, come first
     for (Index place = 0; place < count; place++) {
         const uint8_t* image = images + rows[place] * (SIDE * SIDE);
         float* x = pixels + place * (SIDE * SIDE);
@@ -283,27 +343,31 @@ void assemble(const uint8_t* images, const int64_t* rows, const float* maps, Ind
         }
         Bordered bordered;
         for (int row = 0; row < SIDE; row++)
-            for (int column = 0; column < SIDE; column++) bordered.bytes[row + 1][column + 1] = image[row * SIDE + column];
+            for (int column = 0; column < SIDE; column++) bordered.bytes[(row + 1) * Bordered::STRIDE + column + 1] = image[row * SIDE + column];
+        float map[6];
+        std::memcpy(map, maps + 6 * place, sizeof map);
         for (int row = 0; row < SIDE; row++)
 #pragma omp simd
             for (int column = 0; column < SIDE; column++)
                 x[row * SIDE + column] =
-                    lettergpu::moved<SIDE, SIDE>(bordered, maps, 6 * place, float(row), float(column)) / 255.0f;
+                    lettergpu::moved<SIDE, SIDE>(bordered, map, 0, float(row), float(column)) / 255.0f;
     }
 }
 
 // As kernels/losses.cu has them
 void softmax_cross_entropy(const float* logits, const int64_t* labels, const float* weights, float* losses, bool* right,
                            float* gradient, Index rows, Index classes, float batch, float smoothing) {
-    std::vector<float> padded((classes + LANES - 1) / LANES * LANES, 0.0f);
+    const Index count = (classes + LANES - 1) / LANES * LANES;
+#pragma omp parallel for schedule(static) if (rows * classes > 1000)
     for (Index row = 0; row < rows; row++) {
+        float* const padded = scratch(count);  // what lies beyond the classes is computed and not used
         const float *z = logits + row * classes, own = z[labels[row]], weight = weights[labels[row]];
         float highest = own, total = 0.0f, shifted = 0.0f;
         for (Index c = 0; c < classes; c++) highest = z[c] > highest ? z[c] : highest;
         for (Index c = 0; c < classes; c++) shifted += padded[c] = z[c] - highest;
         float aimed_at = own - highest;
         if (smoothing > 0.0f) aimed_at = (1.0f - smoothing) * aimed_at + smoothing * (shifted / classes);
-        for (std::size_t c = 0; c < padded.size(); c += LANES) store(&padded[c], exp_of(load(&padded[c])));
+        for (Index c = 0; c < count; c += LANES) store(padded + c, exp_of(load(padded + c)));
         for (Index c = 0; c < classes; c++) total += padded[c];
         for (Index c = 0; c < classes; c++)
             gradient[row * classes + c] = (padded[c] / total - target(c, labels[row], classes, smoothing)) * (weight / batch);
@@ -315,6 +379,7 @@ void softmax_cross_entropy(const float* logits, const int64_t* labels, const flo
 void sigmoid_binary_cross_entropy(const float* logits, const int64_t* labels, const float* weights, float* losses,
                                   bool* right, float* gradient, Index rows, Index classes, float batch,
                                   float smoothing) {
+#pragma omp parallel for schedule(static) if (rows * classes > 1000)
     for (Index row = 0; row < rows; row++) {
         const float *z = logits + row * classes, weight = weights[labels[row]];
         float loss = 0.0f;
