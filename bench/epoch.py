@@ -1,145 +1,450 @@
-"""Seconds an epoch of training takes, here and in PyTorch eager: the same network, letters, order and weights.
+"""Seconds an epoch of training takes, here and elsewhere: the same network, weights, letters, order and bookkeeping.
 
-python bench/epoch.py [--activation tanhexp] [--batch-size 256] [--rounds 5] [--json FILE|-]
+python bench/epoch.py [--activation tanhexp|relu|swish|mish] [--batch-size 256] [--threads N] [--rounds 5]
+                      [--device cpu|cuda] [--peers NAME ...] [--images 99840] [--json FILE|-]
+python bench/epoch.py --sweep [--peers NAME ...] [--rounds 5] ...
 
-Letters: the folder that LETTERGPU_EMNIST names, else random pictures. Needs PyTorch: pip install '.[bench]'.
+784-512-256-128-26, float32, without augmentation. Letters: the first ones of the folder that LETTERGPU_EMNIST names,
+else random ones. --threads pins the process to that many cores, by default all; --sweep tries every activation,
+batch size and number of threads of SWEEP and prints one table.
+
+The peers, beside lettergpu, are left out where they are not installed (pip install '.[bench]'):
+  products-only  nothing but a step's products of matrices, by NumPy's BLAS into memory that is there already: the
+                 floor of whoever uses that BLAS
+  torch          PyTorch eager, as its tutorials have it
+  torch-compile  PyTorch, the whole step with its optimizer compiled; the compilation is not counted
+  jax            JAX, the whole epoch compiled as one scan over its steps; the compilation is not counted
+  sklearn        scikit-learn's MLPClassifier, ReLU only: its own weights and order, its pixels made float beforehand,
+                 and of the loss and the accuracy only the loss
+Before they are timed, the loss and the accuracy of their first epoch must be within 1 % of lettergpu's.
 """
 
 import argparse
+import json
 import os
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
-from rounds import report, seconds_in_turn
+from rounds import limit_threads, publish, report, seconds_in_turn, usable_cores
 
-from lettergpu.batches import batches
+from lettergpu import native
+from lettergpu.batches import batches, steps_an_epoch
 from lettergpu.config import Config
 from lettergpu.data.emnist import read
-from lettergpu.device import CPU
+from lettergpu.device import CPU, resolve
+from lettergpu.dispatch import NATIVE
 from lettergpu.network import Network
 from lettergpu.optimizers import Momentum
 from lettergpu.randomness import generator
-from lettergpu.training import train_epoch
+from lettergpu.training import learning_rates, train_epoch
 
-COUNT = 74_230  # what a default training on the development letters trains on
+COUNT = 99_840  # 124,800 letters of EMNIST, less a fifth for validation
+SWEEP = {"activation": ("tanhexp", "relu"), "batch-size": (64, 256, 1024, 4096), "threads": (1, 2)}
 
-TORCH_ACTIVATIONS: dict[str, Callable] = {
-    "relu": torch.relu,
-    "swish": torch.nn.functional.silu,
-    "mish": torch.nn.functional.mish,
-    "tanhexp": lambda z: z * torch.tanh(torch.exp(z)),
-}
+Epoch = Callable[[int], tuple[float, float] | None]  # trains an epoch, the first is 1; mean loss and accuracy
 
 
-def letters() -> tuple[np.ndarray, np.ndarray]:
-    """(n, 784) uint8 images and labels."""
+class LeftOut(Exception):
+    """Why a contestant does not take part."""
+
+
+@dataclass
+class Task:
+    """images: (n, 784) uint8. labels: (n,) int64. device: cpu or cuda."""
+
+    config: Config
+    images: np.ndarray
+    labels: np.ndarray
+    device: str
+
+    def network(self, device: Any) -> Network:
+        network = Network((784, *self.config.hidden, 26), activation=self.config.activation, device=device)
+        network.initialize(generator(self.config.seed, "parameters"), self.config.init)
+        return network
+
+    def parameters(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Each layer's weight (fan_in, fan_out) and bias (fan_out,) to begin with."""
+        return [(layer.weight, layer.bias) for layer in self.network(CPU).layers]
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The rows of an epoch, as `batches` draws them."""
+        return generator(self.config.seed, "order", epoch).permutation(len(self.labels))
+
+
+def letters(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 784) uint8 images and labels, at most `count`; random ones where LETTERGPU_EMNIST is not set.
+
+    Those are 26 patterns under noise, and a fifth of the labels is wrong: a loss that falls, but not to nothing.
+    """
     if folder := os.environ.get("LETTERGPU_EMNIST"):
         images, labels = read(Path(folder), "letters", "train")
-        return images[:COUNT].reshape(-1, 784), labels[:COUNT]
+        return images[:count].reshape(-1, 784), labels[:count]
     rng = np.random.default_rng(0)
-    return rng.integers(0, 256, (COUNT, 784)).astype(np.uint8), rng.integers(0, 26, COUNT)
+    labels, patterns = rng.integers(0, 26, count), rng.random((26, 784)) < 0.2
+    images = rng.integers(0, 256, (count, 784), dtype=np.uint8)
+    images[~patterns[labels]] >>= 3
+    wrong = rng.random(count) < 0.2
+    labels[wrong] = rng.integers(0, 26, np.count_nonzero(wrong))
+    return images, labels
 
 
-def new_network(config: Config) -> Network:
-    network = Network((784, *config.hidden, 26), activation=config.activation)
-    network.initialize(generator(0, "parameters"), config.init)
-    return network
+def kernels() -> str:
+    """What computes lettergpu's steps on the CPU: the compiler of its kernels, or NumPy alone."""
+    host, compiler = native.library()
+    return compiler if host and "numpy" in NATIVE else "NumPy alone"
 
 
-class Ours:
-    """One epoch after another through the training loop's own code."""
+def ours(task: Task) -> Epoch:
+    """The training loop's own code."""
+    device = resolve(task.device)[0]
+    config, network = task.config, task.network(device)
+    rate, momentum = config.learning_rate, config.momentum
+    optimizer = Momentum(
+        network.parameters, learning_rate=rate, momentum=momentum, nesterov=False, l2=0.0, decayed=network.weight_count
+    )
+    images, labels = device.put(task.images), device.put(task.labels)
+    weights = device.namespace.ones(26, dtype=network.parameters.dtype, device=device.handle)
+    rows = np.arange(len(task.labels))
 
-    def __init__(self, config: Config, images: np.ndarray, labels: np.ndarray):
-        self.config, self.images, self.labels, self.epoch = config, images, labels, 0
-        self.network = new_network(config)
-        self.optimizer = Momentum(
-            self.network.parameters,
-            learning_rate=config.learning_rate,
-            momentum=config.momentum,
-            nesterov=False,
-            l2=0.0,
-            decayed=0,
+    def epoch(number: int) -> tuple[float, float]:
+        rates = learning_rates(config, number, steps_an_epoch(len(rows), config))
+        pieces = batches(images, labels, rows, config, number, device, network.parameters.dtype)
+        return train_epoch(
+            network, optimizer, pieces, weights, lambda images: None, rates=rates, smoothing=config.label_smoothing
         )
-        self.weights = np.ones(26, np.float32)
 
-    def __call__(self) -> float:
-        began = time.perf_counter()
-        self.epoch += 1
-        rows = np.arange(len(self.labels))
-        pieces = batches(self.images, self.labels, rows, self.config, self.epoch, CPU, np.float32)
-        self.loss, _ = train_epoch(self.network, self.optimizer, pieces, self.weights, lambda images: None)
-        return time.perf_counter() - began
+    return epoch
 
 
-class Torch:
-    """The same in PyTorch eager, written as its tutorials do, with the same bookkeeping of loss and accuracy."""
+def products_only(task: Task) -> Epoch:
+    """A step's products alone: forward, for the weights' gradients, for the inputs' but for the first layer's."""
+    device = resolve(task.device)[0]
+    xp, count, size = device.namespace, len(task.labels), task.config.batch_size
+    weights = [device.put(weight) for weight, _ in task.parameters()]
+    sides = [784, *(weight.shape[1] for weight in weights)]
+    rng = np.random.default_rng(0)
+    inputs, deltas, outputs, input_gradients = (
+        [device.put(rng.standard_normal((size, side), np.float32)) for side in sides] for _ in range(4)
+    )
+    weight_gradients = [xp.empty_like(weight) for weight in weights]
 
-    def __init__(self, config: Config, images: np.ndarray, labels: np.ndarray):
-        self.config, self.epoch = config, 0
-        self.images, self.labels = torch.from_numpy(images.copy()), torch.from_numpy(labels.copy())
-        self.activation = TORCH_ACTIVATIONS[config.activation]
-        self.linears = torch.nn.ModuleList()
-        for layer in new_network(config).layers:
-            linear = torch.nn.Linear(*layer.weight.shape)
-            with torch.no_grad():
-                linear.weight.copy_(torch.from_numpy(layer.weight.T.copy()))
-                linear.bias.copy_(torch.from_numpy(layer.bias.copy()))
-            self.linears.append(linear)
-        self.optimizer = torch.optim.SGD(self.linears.parameters(), lr=config.learning_rate, momentum=config.momentum)
+    def epoch(number: int) -> None:
+        for start in range(0, count, size):
+            rows = min(size, count - start)
+            for i, weight in enumerate(weights):
+                xp.matmul(inputs[i][:rows], weight, out=outputs[i + 1][:rows])
+            for i, weight in reversed(list(enumerate(weights))):
+                delta = deltas[i + 1][:rows]
+                xp.matmul(inputs[i][:rows].T, delta, out=weight_gradients[i])
+                if i:
+                    xp.matmul(delta, weight.T, out=input_gradients[i][:rows])
+        device.fetch(weight_gradients[0])  # waits for a GPU
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        for linear in self.linears[:-1]:
-            x = self.activation(linear(x))
-        return self.linears[-1](x)
+    return epoch
 
-    def __call__(self) -> float:
-        began = time.perf_counter()
-        self.epoch += 1
-        count = len(self.labels)
-        order = torch.from_numpy(generator(self.config.seed, "order", self.epoch).permutation(count))
-        loss_sum, correct = torch.zeros(()), torch.zeros((), dtype=torch.int64)
-        for start in range(0, count, self.config.batch_size):
-            rows = order[start : start + self.config.batch_size]
-            x = self.images[rows].float().div_(255)
-            y = self.labels[rows]
-            logits = self.forward(x)
+
+def torch_activation(name: str) -> Callable:
+    import torch
+
+    return {
+        "relu": torch.relu,
+        "swish": torch.nn.functional.silu,
+        "mish": torch.nn.functional.mish,
+        "tanhexp": lambda z: z * torch.tanh(torch.exp(z)),
+    }[name]
+
+
+def torch_arrays(task: Task) -> tuple[Any, Any, Any]:
+    """torch.nn.Linear layers of the task's parameters, images, labels."""
+    import torch
+
+    if task.device == "cuda" and not torch.cuda.is_available():
+        raise LeftOut("PyTorch finds no usable GPU")
+    linears = torch.nn.ModuleList()
+    for weight, bias in task.parameters():
+        linear = torch.nn.Linear(*weight.shape)
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(weight.T))
+            linear.bias.copy_(torch.from_numpy(bias))
+        linears.append(linear)
+    images, labels = torch.tensor(task.images), torch.tensor(task.labels)
+    return linears.to(task.device), images.to(task.device), labels.to(task.device)
+
+
+def torch_eager(task: Task) -> Epoch:
+    import torch
+
+    linears, images, labels = torch_arrays(task)
+    config, count, activation = task.config, len(task.labels), torch_activation(task.config.activation)
+    optimizer = torch.optim.SGD(linears.parameters(), lr=config.learning_rate, momentum=config.momentum)
+
+    def forward(x: Any) -> Any:
+        for linear in linears[:-1]:
+            x = activation(linear(x))
+        return linears[-1](x)
+
+    def epoch(number: int) -> tuple[float, float]:
+        order = torch.from_numpy(task.order(number)).to(task.device)
+        loss_sum = torch.zeros((), device=task.device)
+        correct = torch.zeros((), dtype=torch.int64, device=task.device)
+        for rows in order.split(config.batch_size):
+            x = images[rows].float().div_(255)
+            y = labels[rows]
+            logits = forward(x)
             loss = torch.nn.functional.cross_entropy(logits, y)
-            self.optimizer.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            self.optimizer.step()
+            optimizer.step()
             with torch.no_grad():
                 loss_sum += loss * len(y)
                 correct += (logits.argmax(dim=1) == y).sum()
-        self.loss = float(loss_sum) / count
+        return float(loss_sum) / count, float(correct) / count
+
+    return epoch
+
+
+def torch_compiled(task: Task) -> Epoch:
+    """Gather, forward, backward, step and bookkeeping as one graph, which torch.func's gradients allow."""
+    import torch
+
+    if task.device == "cpu" and not shutil.which(os.environ.get("CXX", "g++")):
+        raise LeftOut("torch.compile needs g++")
+    linears, images, labels = torch_arrays(task)
+    config, count, activation = task.config, len(task.labels), torch_activation(task.config.activation)
+    parameters = [parameter.detach() for parameter in linears.parameters()]  # weight, bias, weight, ...
+    velocities = [torch.zeros_like(parameter) for parameter in parameters]
+    loss_sum = torch.zeros((), device=task.device)
+    correct = torch.zeros((), dtype=torch.int64, device=task.device)
+    linear, cross_entropy = torch.nn.functional.linear, torch.nn.functional.cross_entropy
+
+    def loss_and_logits(parameters: list[Any], x: Any, y: Any) -> tuple[Any, Any]:
+        for weight, bias in zip(parameters[:-2:2], parameters[1:-2:2], strict=True):
+            x = activation(linear(x, weight, bias))
+        logits = linear(x, *parameters[-2:])
+        return cross_entropy(logits, y), logits
+
+    def step(parameters: list[Any], velocities: list[Any], loss_sum: Any, correct: Any, rows: Any) -> None:
+        x, y = images[rows].float() / 255, labels[rows]
+        gradients, (loss, logits) = torch.func.grad_and_value(loss_and_logits, has_aux=True)(parameters, x, y)
+        for parameter, velocity, gradient in zip(parameters, velocities, gradients, strict=True):
+            velocity.mul_(config.momentum).add_(gradient)
+            parameter.add_(velocity, alpha=-config.learning_rate)
+        loss_sum.add_(loss * len(y))
+        correct.add_((logits.argmax(dim=1) == y).sum())
+
+    if task.device == "cuda":  # a CUDA graph may change these in place, as they stay where they are
+        for tensor in (*parameters, *velocities, loss_sum, correct, images, labels):
+            torch._dynamo.mark_static_address(tensor)
+    compiled = torch.compile(step, dynamic=False, mode="reduce-overhead" if task.device == "cuda" else None)
+
+    def epoch(number: int) -> tuple[float, float]:
+        loss_sum.zero_()
+        correct.zero_()
+        for rows in torch.from_numpy(task.order(number)).to(task.device).split(config.batch_size):
+            compiled(parameters, velocities, loss_sum, correct, rows)
+        return float(loss_sum) / count, float(correct) / count
+
+    return epoch
+
+
+def jax_scan(task: Task) -> Epoch:
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # leave the others some of a GPU's memory
+    import jax
+    import jax.numpy as jnp
+
+    try:
+        place = jax.devices(task.device)[0]
+    except RuntimeError as error:
+        raise LeftOut(f"JAX finds no {task.device}") from error
+    jax.config.update("jax_default_device", place)
+    if task.device == "cuda":  # else products are TF32's
+        jax.config.update("jax_default_matmul_precision", "highest")
+    config, count, size = task.config, len(task.labels), task.config.batch_size
+    activation = {
+        "relu": jax.nn.relu,
+        "swish": jax.nn.silu,
+        "mish": jax.nn.mish,
+        "tanhexp": lambda z: z * jnp.tanh(jnp.exp(z)),
+    }[config.activation]
+    images, labels = jnp.asarray(task.images), jnp.asarray(task.labels.astype(np.int32))
+
+    def loss_and_logits(parameters: Any, x: Any, y: Any) -> tuple[Any, Any]:
+        *hidden, (weight, bias) = parameters
+        for w, b in hidden:
+            x = activation(x @ w + b)
+        logits = x @ weight + bias
+        return -jnp.take_along_axis(jax.nn.log_softmax(logits), y[:, None], axis=1).mean(), logits
+
+    def train(state: Any, order: Any, images: Any, labels: Any) -> tuple[Any, Any, Any]:
+        def step(state: Any, rows: Any) -> tuple[Any, tuple[Any, Any]]:
+            parameters, velocities = state
+            x, y = images[rows].astype(jnp.float32) / 255, labels[rows]
+            (loss, logits), gradients = jax.value_and_grad(loss_and_logits, has_aux=True)(parameters, x, y)
+            velocities = jax.tree.map(
+                lambda v, g: config.momentum * v - config.learning_rate * g, velocities, gradients
+            )
+            parameters = jax.tree.map(jnp.add, parameters, velocities)
+            return (parameters, velocities), (loss * len(y), (logits.argmax(axis=1) == y).sum())
+
+        full = count - count % size
+        state, (losses, corrects) = jax.lax.scan(step, state, order[:full].reshape(-1, size))
+        loss_sum, correct = losses.sum(), corrects.sum()
+        if full < count:
+            state, (loss, right) = step(state, order[full:])
+            loss_sum, correct = loss_sum + loss, correct + right
+        return state, loss_sum, correct
+
+    run = jax.jit(train, donate_argnums=0)
+    parameters = jax.tree.map(jnp.array, task.parameters())
+    state = parameters, jax.tree.map(jnp.zeros_like, parameters)
+
+    def epoch(number: int) -> tuple[float, float]:
+        nonlocal state
+        order = jnp.asarray(task.order(number).astype(np.int32))
+        state, loss_sum, correct = run(state, order, images, labels)
+        return float(loss_sum) / count, float(correct) / count
+
+    return epoch
+
+
+def sklearn_mlp(task: Task) -> Epoch:
+    from sklearn.neural_network import MLPClassifier
+
+    config = task.config
+    if config.activation != "relu" or task.device != "cpu":
+        raise LeftOut("scikit-learn has ReLU, on the CPU")
+    model = MLPClassifier(
+        config.hidden,
+        solver="sgd",
+        alpha=0.0,
+        batch_size=config.batch_size,
+        learning_rate_init=config.learning_rate,
+        momentum=config.momentum,
+        nesterovs_momentum=False,
+        random_state=0,
+    )
+    x = task.images.astype(np.float32) / np.float32(255)
+
+    def epoch(number: int) -> None:
+        model.partial_fit(x, task.labels, classes=np.arange(26))
+
+    return epoch
+
+
+PEERS: dict[str, Callable[[Task], Epoch]] = {
+    "products-only": products_only,
+    "torch": torch_eager,
+    "torch-compile": torch_compiled,
+    "jax": jax_scan,
+    "sklearn": sklearn_mlp,
+}
+PACKAGES = {"torch": "torch", "torch-compile": "torch", "jax": "jax", "sklearn": "scikit-learn"}
+
+
+def timed(epoch: Epoch) -> Callable[[], float]:
+    """Seconds of one epoch after another, from the second on."""
+    number = 1
+
+    def run() -> float:
+        nonlocal number
+        number += 1
+        began = time.perf_counter()
+        epoch(number)
         return time.perf_counter() - began
+
+    return run
+
+
+def contestants(task: Task, peers: list[str]) -> dict[str, Callable[[], float]]:
+    """lettergpu and those peers that can take part, each after its first epoch."""
+    first = ours(task)
+    expected = np.asarray(first(1))
+    taking_part = {"lettergpu": timed(first)}
+    for name in peers:
+        try:
+            epoch = PEERS[name](task)
+        except (ImportError, LeftOut) as reason:
+            print(f"{name} is left out: {reason}", file=sys.stderr)
+            continue
+        outcome = epoch(1)
+        if outcome and not np.allclose(outcome, expected, rtol=0.01):
+            raise SystemExit(f"{name} trains something else: loss and accuracy {outcome}, not {expected.tolist()}")
+        taking_part[name] = timed(epoch)
+    return taking_part
+
+
+def sweep(options: argparse.Namespace) -> None:
+    """Each combination in a process of its own; one table, and one file with the rounds of all."""
+    names = ["lettergpu", *options.peers]
+    settings: dict[str, Any] = {}
+    numbers: dict[str, Any] = {"rows": {}, "rounds": {}}
+    table = ["| " + " | ".join([*SWEEP, *names]) + " |", "|---" * (len(SWEEP) + len(names)) + "|"]
+    for values in product(*SWEEP.values()):
+        chosen = dict(zip(SWEEP, map(str, values), strict=True))
+        title = ", ".join(f"{option} {value}" for option, value in chosen.items())
+        if int(chosen["threads"]) > len(usable_cores()):
+            continue
+        print(title, file=sys.stderr)
+        command = [sys.executable, __file__, "--json", "-", "--peers", *options.peers]
+        shared = {"device": options.device, "rounds": options.rounds, "images": options.images}
+        for option, value in (chosen | shared).items():
+            command += [f"--{option}", str(value)]
+        finished = subprocess.run(command, stdout=subprocess.PIPE)
+        if finished.returncode:
+            print(f"{title} is left out: exit code {finished.returncode}", file=sys.stderr)
+            continue
+        result = json.loads(finished.stdout)
+        settings |= {key: value for key, value in result["settings"].items() if key.replace("_", "-") not in SWEEP}
+        numbers["rows"][title], numbers["rounds"][title] = result["rows"], result["rounds"]
+        seconds = [f"{result['rows'][name]:.2f}" if name in result["rows"] else "" for name in names]
+        table.append("| " + " | ".join([*chosen.values(), *seconds]) + " |")
+    publish("epoch" + ("-cuda" if options.device == "cuda" else ""), settings, table, numbers, options.json)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--activation", choices=list(TORCH_ACTIVATIONS), default=Config.activation)
+    parser.add_argument("--activation", choices=("tanhexp", "relu", "swish", "mish"), default=Config.activation)
     parser.add_argument("--batch-size", type=int, default=Config.batch_size)
+    parser.add_argument("--threads", type=int)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS), metavar="NAME")
+    parser.add_argument("--images", type=int, default=COUNT)
+    parser.add_argument("--sweep", action="store_true")
     parser.add_argument("--json", metavar="FILE|-")
     options = parser.parse_args()
+    if options.sweep:
+        sweep(options)
+        return
+    threads = limit_threads(options.threads)
     config = Config(activation=options.activation, batch_size=options.batch_size, augment="none")
-    images, labels = letters()
-    ours, torchs = Ours(config, images, labels), Torch(config, images, labels)
-    ours(), torchs()
-    if not np.isclose(ours.loss, torchs.loss, rtol=0.01):
-        raise SystemExit(f"not the same training: loss {ours.loss:.4f} here, {torchs.loss:.4f} in PyTorch")
+    images, labels = letters(options.images)
+    taking_part = contestants(Task(config, images, labels, options.device), options.peers)
     settings = {
         "activation": options.activation,
         "batch_size": options.batch_size,
+        "threads": threads,
         "images": len(labels),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
+        "letters": "EMNIST" if os.environ.get("LETTERGPU_EMNIST") else "random",
+        "device": resolve(options.device)[0].name,
+        "kernels": kernels(),
     }
-    seconds = seconds_in_turn({"lettergpu": ours, "torch": torchs}, options.rounds)
-    report(f"epoch-{options.activation}", settings, seconds, options.json)
+    for package in dict.fromkeys(["numpy", *(PACKAGES[name] for name in taking_part if name in PACKAGES)]):
+        settings[package] = version(package)
+    blas = np.show_config("dicts")["Build Dependencies"]["blas"]
+    settings["blas"] = f"{blas['name']} {blas['version']}"
+    name = f"epoch-{options.activation}-b{options.batch_size}-t{threads}"
+    seconds = seconds_in_turn(taking_part, options.rounds)
+    report(name + ("-cuda" if options.device == "cuda" else ""), settings, seconds, options.json)
 
 
 if __name__ == "__main__":

@@ -294,33 +294,6 @@ void momentum_step(float* parameters, float* velocity, const float* gradients, I
     }
 }
 
-// set_gradients and momentum_step in one: a weight's gradient goes into its velocity and the weight as soon as it is
-// known. The gradients' memory serves for sums that are not yet complete.
-void descend(const float* x, const float* delta, float* weight, float* weight_velocity, float* weight_gradient,
-             float* bias, float* bias_velocity, float* bias_gradient, Index rows, Index fan_in, Index fan_out, float rate,
-             float momentum, float l2, int nesterov) {
-    product({x, 1, fan_in}, {delta, fan_out, 1}, weight_gradient, false, fan_in, fan_out, rows,
-            [=](Index m, int count, Index n, int width, float* sums) {
-                for (int i = 0; i < count; i++) {
-                    float *w = weight + (m + i) * fan_out + n, *v = weight_velocity + (m + i) * fan_out + n;
-                    if (width == WIDTH)
-                        for (int j = 0; j < WIDTH; j += LANES) {
-                            const vec step = -rate * (l2 * load(w + j) + load(sums + i * WIDTH + j));
-                            const vec velocity = momentum * load(v + j) + step;
-                            store(v + j, velocity);
-                            store(w + j, load(w + j) + (nesterov ? momentum * velocity + step : velocity));
-                        }
-                    else
-                        for (int j = 0; j < width; j++)
-                            lettergpu::momentum_step(w[j], v[j], sums[i * WIDTH + j], rate, momentum, l2, nesterov);
-                }
-            });
-    std::fill_n(bias_gradient, fan_out, 0.0f);
-    for (Index row = 0; row < rows; row++)
-        for (Index n = 0; n < fan_out; n++) bias_gradient[n] += delta[row * fan_out + n];
-    momentum_step(bias, bias_velocity, bias_gradient, fan_out, 0, rate, momentum, l2, nesterov);
-}
-
 // delta <- gradient slope
 void gradient_before(const float* gradient, const float* slope, float* delta, Index count) {
 #pragma omp parallel if (count > 10000)

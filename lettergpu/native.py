@@ -17,14 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from . import batches, layers, losses, optimizers, training
+from . import batches, layers, losses, optimizers
 from .activations import ACTIVATIONS, LEAK, Activation
 from .data import SIDE
 from .dispatch import generic
 from .files import cache_folder
 from .kernels import source
 from .losses import Outcome
-from .network import Network
 from .optimizers import Momentum
 
 FLAGS = ["-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC"]
@@ -35,7 +34,6 @@ SIGNATURES = {
     "dense": [P, P, P, P, P, N, N, N, FLAG, F],
     "gradient_before": [P, P, P, N],
     "set_gradients": [P, P, P, P, FLAG, N, N, N],
-    "descend": [P, P, P, P, P, P, P, P, N, N, N, F, F, F, FLAG],
     "gradient_of_input": [P, P, P, N, N, N],
     "momentum_step": [P, P, P, N, N, F, F, F, FLAG],
     "assemble": [P, P, P, N, N, P],
@@ -140,22 +138,6 @@ def momentum_step(parameters: Any, gradients: Any, settings: Momentum) -> None:
         host.momentum_step(*_at(parameters, settings.velocity, gradients), parameters.size, settings.decayed, *rates)
     else:
         generic(optimizers.momentum_step)(parameters, gradients, settings)
-
-
-def descend(gradient: Any, network: Network, optimizer: Momentum) -> None:
-    vectors = network.parameters, optimizer.velocity, network.gradients
-    if not (host := _host(gradient, *vectors)):
-        return generic(training.descend)(gradient, network, optimizer)
-    rates = optimizer.learning_rate, optimizer.momentum, optimizer.l2, optimizer.nesterov
-    starts = _at(*vectors)
-    for i, layer in reversed(list(enumerate(network.layers))):
-        delta = gradient_before(gradient, layer.kept, layer.activation)
-        if i:  # while the weights are still those that the output came from
-            gradient = gradient_of_input(delta, layer.weight)
-        places = (network.layout[f"layers.{i}.{part}"][0] * 4 for part in ("weight", "bias"))
-        pointers = [start + place for place in places for start in starts]
-        host.descend(*_at(layer.x, delta), *pointers, delta.shape[0], *layer.weight.shape, *rates)
-    return None
 
 
 def assemble(images: Any, rows: Any, maps: Any, dtype: Any) -> Any:

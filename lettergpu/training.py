@@ -13,7 +13,6 @@ from .config import Config
 from .data import SIDE
 from .data.letters import Letters
 from .device import Device, resolve
-from .dispatch import dispatched
 from .errors import LettergpuError
 from .losses import LOSSES
 from .metrics import Tally, loss_and_accuracy
@@ -176,27 +175,14 @@ def train_epoch(
     for piece in pieces:
         logits = network.forward(piece.x, keep=True)  # (rows, classes)
         outcome = loss(logits, piece.labels, weights, piece.batch, smoothing)
-        if rates and piece.last:
-            optimizer.learning_rate = next(rates)
-        if piece.first and piece.last:
-            descend(outcome.gradient, network, optimizer)
-        else:
-            network.backward(outcome.gradient, add=not piece.first)
-            if piece.last:
-                optimizer.step(network.parameters, network.gradients)
+        network.backward(outcome.gradient, add=not piece.first)
+        if piece.last:
+            if rates:
+                optimizer.learning_rate = next(rates)
+            optimizer.step(network.parameters, network.gradients)
         tally.add(outcome)
         on_batch(piece.labels.shape[0])
     return tally.means()
-
-
-@dispatched
-def descend(gradient: Any, network: Network, optimizer: Momentum) -> None:
-    """Take the optimizer's step, from the gradient of the loss with respect to the logits (rows, classes).
-
-    The network's `gradients` are not to be relied on afterwards.
-    """
-    network.backward(gradient)
-    optimizer.step(network.parameters, network.gradients)
 
 
 def _snapshot(network: Network, optimizer: Momentum) -> tuple[np.ndarray, np.ndarray]:

@@ -8,10 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from lettergpu import batches, dispatch, layers, losses, native, optimizers, training
+from lettergpu import batches, dispatch, layers, losses, native, optimizers
 from lettergpu.activations import ACTIVATIONS
 from lettergpu.augment import rotations
-from lettergpu.network import Network
 
 EPS = np.finfo(np.float32).eps
 SMALLEST = 2e-36  # 88 e^-88: further left than -87.3 e^z is taken for 0
@@ -23,7 +22,6 @@ OPERATIONS = [
     losses.softmax_cross_entropy,
     losses.sigmoid_binary_cross_entropy,
     optimizers.momentum_step,
-    training.descend,
     batches.assemble,
 ]
 SHAPES = [(1, 1, 1), (0, 5, 3), (12, 32, 32), (13, 33, 31), (256, 784, 26), (5, 2500, 65), (1100, 40, 70), (300, 7, 1)]
@@ -120,25 +118,6 @@ def test_momentum_step(l2, nesterov, compiled):
     optimizers.momentum_step(exact, wide(g), generic)
     np.testing.assert_allclose(w, exact, rtol=4 * EPS, atol=4 * EPS)
     np.testing.assert_allclose(ours.velocity, generic.velocity, rtol=4 * EPS, atol=4 * EPS)
-
-
-@pytest.mark.parametrize("nesterov", [False, True])
-@pytest.mark.parametrize("rows", [5, 1500])  # and more than the depth that is summed up at once
-def test_descend(rows, nesterov, compiled):
-    """Two steps of a whole network, as the generic formulas take them in float64."""
-    rng = np.random.default_rng(51)
-    settings = {"learning_rate": 0.3, "momentum": 0.9, "nesterov": nesterov, "l2": 0.1}
-    networks = [Network((70, 40, 26), dtype=dtype) for dtype in ("float32", "float64")]
-    networks[0].initialize(rng, "report")
-    networks[1].parameters[...] = networks[0].parameters
-    steps = [optimizers.Momentum(n.parameters, **settings, decayed=n.weight_count) for n in networks]
-    for _ in range(2):
-        x, gradient = rng.random((rows, 70)), rng.normal(size=(rows, 26)) / rows
-        for network, step in zip(networks, steps, strict=True):
-            network.forward(x.astype(network.parameters.dtype), keep=True)
-            training.descend(gradient.astype(network.parameters.dtype), network, step)
-    np.testing.assert_allclose(networks[0].parameters, networks[1].parameters, rtol=1e-5, atol=2e-6)
-    np.testing.assert_allclose(steps[0].velocity, steps[1].velocity, rtol=1e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize("moved", [0, 9, 17])

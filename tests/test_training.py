@@ -14,7 +14,7 @@ from lettergpu.device import CPU, Device
 from lettergpu.metrics import Tally
 from lettergpu.network import Network
 from lettergpu.randomness import generator
-from lettergpu.training import Diverged, class_weights, descend, fit, learning_rates
+from lettergpu.training import Diverged, class_weights, fit, learning_rates
 
 SMALL = Config(hidden=(24, 16), batch_size=32, learning_rate=0.03, init="he", epochs=4, patience=0, device="cpu")
 
@@ -283,12 +283,13 @@ def test_each_step_has_its_own_rate(few_letters):
     config = dataclasses.replace(SMALL, schedule="linear", warmup=0.5, epochs=2)
     seen = []
 
-    def watched(gradient, network, optimizer):
-        seen.append(optimizer.learning_rate)
-        descend(gradient, network, optimizer)
+    class Watched(training.Momentum):
+        def step(self, parameters, gradients):
+            seen.append(self.learning_rate)
+            super().step(parameters, gradients)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "descend", watched)
+        patch.setattr(training, "Momentum", Watched)
         reports = list(fit(config, few_letters))
     assert seen == [*learning_rates(config, 1, 10), *learning_rates(config, 2, 10)]
     assert [report.learning_rate for report in reports] == [seen[9], seen[19]]
