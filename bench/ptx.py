@@ -57,7 +57,7 @@ def translate(ptx: str, kernel: str) -> str:
 
     There is no branch in them, so that a loop around them vectorizes: every instruction is executed, `live` says
     whether the kernel would have done so, and what several instructions may set is only set where they are live.
-    Raises NotImplementedError for what could be something else on a GPU, and for a loop.
+    Raises ValueError for what could be something else on a GPU, and for a loop.
     """
     statements = _statements(ptx, kernel)
     code = [each for each in statements if isinstance(each, Instruction)]
@@ -78,7 +78,7 @@ def translate(ptx: str, kernel: str) -> str:
         if each.one_of("bra", "ret"):
             for label in each.operands:
                 if label in passed:
-                    raise NotImplementedError(f"{kernel}: a loop to {label}")
+                    raise ValueError(f"{kernel}: a loop to {label}")
                 lines.append(f"{'' if label in awaited else 'uint32_t '}to_{label} {'|' * (label in awaited)}= {here};")
                 awaited.add(label)
             lines.append(f"live &= ~{each.guard};" if each.guard else "live = 0;")
@@ -116,11 +116,11 @@ def _refuse_what_is_open(code: list[Instruction]) -> None:
     for each in code:
         target, *sources = each.operands or [""]
         if {"approx", "full"} & set(each.opcode):
-            raise NotImplementedError(f"how it rounds is the GPU's affair: {each}")
+            raise ValueError(f"how it rounds is the GPU's affair: {each}")
         if each.one_of("mul") and "rn" not in each.opcode:
             if not any(re.fullmatch(POWER_OF_2, constants.get(source, source)) for source in sources):
                 products.add(target)
         elif each.one_of("neg", "mov") and products & set(sources):
             products.add(target)
         elif each.one_of("add", "sub") and "rn" not in each.opcode and products & set(sources):
-            raise NotImplementedError(f"may be fused with a product: {each}")
+            raise ValueError(f"may be fused with a product: {each}")

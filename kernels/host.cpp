@@ -316,7 +316,8 @@ void assemble(const uint8_t* images, const int64_t* rows, const float* maps, Ind
         }
         Bordered bordered;
         for (int row = 0; row < SIDE; row++)
-            for (int column = 0; column < SIDE; column++) bordered.bytes[(row + 1) * Bordered::STRIDE + column + 1] = image[row * SIDE + column];
+            for (int column = 0; column < SIDE; column++)
+                bordered.bytes[(row + 1) * Bordered::STRIDE + column + 1] = image[row * SIDE + column];
         float map[6];
         std::memcpy(map, maps + 6 * place, sizeof map);
         for (int row = 0; row < SIDE; row++)

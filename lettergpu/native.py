@@ -97,7 +97,8 @@ def _host(*floats: Any) -> Any:
 
 
 def dense(x: Any, weight: Any, bias: Any, activation: Activation, keep: bool) -> tuple[Any, Any]:
-    if not (host := _host(x, weight, bias)):
+    fits = x.shape[1:] == weight.shape[:1]  # the library would read beyond an array that does not; NumPy tells
+    if not fits or not (host := _host(x, weight, bias)):
         return generic(layers.dense)(x, weight, bias, activation, keep)
     rows, (fan_in, fan_out) = x.shape[0], weight.shape
     value = np.empty((rows, fan_out), np.float32)
@@ -109,7 +110,7 @@ def dense(x: Any, weight: Any, bias: Any, activation: Activation, keep: bool) ->
 def gradient_before(gradient: Any, kept: Any, activation: Activation) -> Any:
     if kept is None:  # by the function above, for the identity
         return gradient
-    if kept.dtype != np.float32 or not (host := _host(gradient, kept)):
+    if gradient.shape != kept.shape or not (host := _host(gradient, kept)):
         return generic(layers.gradient_before)(gradient, kept, activation)
     delta = np.empty_like(gradient)
     host.gradient_before(*_at(gradient, kept, delta), delta.size)
@@ -159,7 +160,8 @@ def sigmoid_binary_cross_entropy(logits: Any, labels: Any, weights: Any, batch: 
 
 
 def _loss(loss: Any, logits: Any, labels: Any, weights: Any, batch: int, smoothing: float) -> Outcome:
-    if not (host := _host(logits, weights)):
+    known = labels.size == 0 or (labels.min() >= 0 and labels.max() < logits.shape[-1])  # as above
+    if not known or labels.shape != logits.shape[:1] or not (host := _host(logits, weights)):
         return generic(loss)(logits, labels, weights, batch, smoothing)
     rows, classes = logits.shape
     labels = np.ascontiguousarray(labels, np.int64)

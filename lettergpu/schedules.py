@@ -20,7 +20,7 @@ def cosine(done: float, warmup: float) -> float:
 
 
 def _rise(done: float, warmup: float) -> float:
-    """From near 0 to 1 in a straight line over the warm-up, a share of all steps; then 1."""
+    """From near 0 (a rate of 0 would waste the first step) to 1 in a straight line over the warm-up, then 1."""
     return min(1.0, (done + 0.01) / (warmup + 0.01))
 
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,9 @@ from lettergpu.device import CPU, cuda_devices, resolve
 from lettergpu.errors import LettergpuError
 from lettergpu.training import fit
 
+pytest.importorskip("cupy", reason="this needs pip install '.[kernels-check]'")
 ml_dtypes = pytest.importorskip("ml_dtypes", reason="this needs pip install '.[kernels-check]'")
-cuda_on_host = pytest.importorskip("cuda_on_host", reason="this needs pip install '.[kernels-check]'")
-fused = pytest.importorskip("lettergpu.fused")
+cuda_on_host, fused = import_module("cuda_on_host"), import_module("lettergpu.fused")  # not skipped if one is broken
 pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="there is no g++ to compile the kernels with")
 
 BENCH = Path(__file__).parent.parent / "bench"
