@@ -4,6 +4,9 @@
 // A product A B is made panel by panel of B, WIDTH columns packed side by side, ROWS rows of A at a time: that many
 // sums stay in registers over the whole inner dimension, and what is to be done with them is done before they are
 // written. Each sum is added up in the same order however many threads there are.
+//
+// Two thirds of a letter's pixels are 0. Where all ROWS rows of A are, there is nothing to add (not even 0 times
+// infinity), and a third of the work of the first layer falls away, and half of that of its weights' gradient.
 
 #include <algorithm>
 #include <cmath>
@@ -14,15 +17,10 @@
 #if defined(__SSE__)
 #include <xmmintrin.h>
 #endif
-#ifdef _OPENMP
-#include <omp.h>
-#else
-static int omp_get_thread_num() { return 0; }
-static int omp_get_num_threads() { return 1; }
-#endif
 
 #include "assemble.cuh"
 #include "momentum.cuh"
+#include "threads.h"
 
 #if defined(__AVX512F__)
 enum { LANES = 16, COLUMNS = 4, ROWS = 6 };  // 24 of 32 registers hold sums
@@ -36,6 +34,8 @@ enum { WIDTH = LANES * COLUMNS, DEPTH = 1024 };  // a panel of DEPTH rows stays 
 typedef float vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 typedef int32_t ivec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 typedef std::ptrdiff_t Index;
+typedef uint16_t Place;  // below DEPTH
+using lettergpu::in_parts;
 
 // While one of these lives, its thread takes numbers below 1e-38 for 0, as the GPU does. The velocity of a weight whose
 // pixel is always dark falls below that, and arithmetic with such numbers takes many times as long.
@@ -130,15 +130,35 @@ struct Matrix {  // element (i, j) is at data[i * row + j * column]
     Index row, column;
 };
 
-template <int rows>
+// The columns `first` to `first` + `depth` of a in which not all of these rows are 0, counted from `first`
+static Index nonzero(Matrix a, Index m, Index rows, Index first, Index depth, Place* places) {
+    const float* from = a.data + m * a.row + first * a.column;
+    uint32_t any[DEPTH] = {};  // as wide as the numbers, for the compiler
+    if (a.column == 1)
+        for (Index i = 0; i < rows; i++)
+            for (Index k = 0; k < depth; k++) any[k] |= from[i * a.row + k] != 0.0f;
+    else
+        for (Index k = 0; k < depth; k++)
+            for (Index i = 0; i < rows; i++) any[k] |= from[i * a.row + k * a.column] != 0.0f;
+    Index count = 0;
+    for (Index k = 0; k < depth; k++) {
+        places[count] = Place(k);
+        count += any[k];
+    }
+    return count;
+}
+
+// sums <- the product of `rows` rows of a with a panel whose rows are `step` apart; without `all`, of `count` columns
+template <int rows, bool all>
 static inline __attribute__((always_inline)) void tile(const float* a, Index row, Index column, const float* panel,
-                                                        Index depth, float* sums) {
+                                                        Index step, const Place* places, Index count, float* sums) {
     vec s[rows][COLUMNS];
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < COLUMNS; j++) s[i][j] = vec{};
-    for (Index k = 0; k < depth; k++) {
+    for (Index place = 0; place < count; place++) {
+        const Index k = all ? place : places[place];
         vec b[COLUMNS];
-        for (int j = 0; j < COLUMNS; j++) b[j] = load(panel + k * WIDTH + j * LANES);
+        for (int j = 0; j < COLUMNS; j++) b[j] = load(panel + k * step + j * LANES);
         for (int i = 0; i < rows; i++)
             for (int j = 0; j < COLUMNS; j++) s[i][j] += a[i * row + k * column] * b[j];
     }
@@ -147,10 +167,12 @@ static inline __attribute__((always_inline)) void tile(const float* a, Index row
 }
 
 template <int rows = ROWS>
-static inline void tile_of(int wanted, const float* a, Index row, Index column, const float* panel, Index depth,
-                           float* sums) {
-    if (wanted == rows) return tile<rows>(a, row, column, panel, depth, sums);
-    if constexpr (rows > 1) tile_of<rows - 1>(wanted, a, row, column, panel, depth, sums);
+static inline void tile_of(int wanted, bool all, const float* a, Index row, Index column, const float* panel,
+                           Index step, const Place* places, Index count, float* sums) {
+    if (wanted == rows)
+        return all ? tile<rows, true>(a, row, column, panel, step, places, count, sums)
+                   : tile<rows, false>(a, row, column, panel, step, places, count, sums);
+    if constexpr (rows > 1) tile_of<rows - 1>(wanted, all, a, row, column, panel, step, places, count, sums);
 }
 
 static void pack(Matrix b, Index first, Index depth, Index n, int width, float* panel) {
@@ -186,26 +208,41 @@ static inline void put(float* c, Index N, Index m, int rows, Index n, int width,
 // c holds sums from one piece of a long inner dimension to the next; with `add` it starts from what c holds.
 template <typename Finish>
 static void product(Matrix a, Matrix b, float* c, bool add, Index M, Index N, Index K, Finish finish) {
-    const Index panels = (N + WIDTH - 1) / WIDTH, blocks = (M + ROWS - 1) / ROWS;
-#pragma omp parallel if (M * N * K > 100000)
-    {
+    const Index panels = (N + WIDTH - 1) / WIDTH, blocks = (M + ROWS - 1) / ROWS, pieces = (K + DEPTH - 1) / DEPTH;
+    const Index threads = M * N * K > 100000 ? Index(lettergpu::threads().count) : 1;
+
+    const Index middle = blocks / 2 * ROWS;  // there a letter is
+    const Index depth = std::min<Index>(DEPTH, K), sampled = std::min<Index>(ROWS, M - middle);
+    static thread_local std::vector<Place> all_places;
+    static thread_local std::vector<Index> all_counts;
+    all_places.resize(blocks * K + 1), all_counts.resize(blocks * pieces);
+    Place* const places = all_places.data();  // of block i and the piece from k, from i * K + k on
+    Index* const counts = all_counts.data();
+    const bool sparse = panels > 1 && nonzero(a, middle, sampled, 0, depth, places) < depth * 9 / 10;
+    if (sparse)
+        in_parts(blocks, 4, [=](Index block, Index end) {
+            for (; block < end; block++)
+                for (Index k = 0; k < K; k += DEPTH)
+                    counts[block * pieces + k / DEPTH] =
+                        nonzero(a, block * ROWS, std::min<Index>(ROWS, M - block * ROWS), k,
+                                std::min<Index>(DEPTH, K - k), places + block * K + k);
+        });
+
+    const auto part = [=](Index first_row, Index last_row, Index first_column, Index last_column) {
         const Flushing flushing;
-        const Index me = omp_get_thread_num(), threads = omp_get_num_threads();
-        const bool by_panels = panels % threads == 0 || panels > 4 * threads;
-        const Index first_panel = by_panels ? panels * me / threads : 0;
-        const Index last_panel = by_panels ? panels * (me + 1) / threads : panels;
-        const Index first_row = by_panels ? 0 : blocks * me / threads * ROWS;
-        const Index last_row = by_panels ? M : std::min(M, blocks * (me + 1) / threads * ROWS);
-        float* const panel = scratch(std::min<Index>(K, DEPTH) * WIDTH);
+        float* const panel = scratch(depth * WIDTH);
         alignas(64) float sums[ROWS * WIDTH];
-        for (Index n = first_panel * WIDTH; n < std::min(N, last_panel * WIDTH); n += WIDTH) {
+        for (Index n = first_column; n < last_column; n += WIDTH) {
             const int width = int(std::min<Index>(WIDTH, N - n));
+            const bool packed = M > ROWS || width < WIDTH || b.column != 1;  // for a few rows it would not pay
             for (Index k = 0; k == 0 || k < K; k += DEPTH) {
                 const Index depth = std::min<Index>(DEPTH, K - k);
-                pack(b, k, depth, n, width, panel);
+                if (packed) pack(b, k, depth, n, width, panel);
                 for (Index m = first_row; m < last_row; m += ROWS) {
                     const int rows = int(std::min<Index>(ROWS, last_row - m));
-                    tile_of(rows, a.data + m * a.row + k * a.column, a.row, a.column, panel, depth, sums);
+                    const Index count = sparse ? counts[m / ROWS * pieces + k / DEPTH] : depth;
+                    tile_of(rows, count == depth, a.data + m * a.row + k * a.column, a.row, a.column,
+                            packed ? panel : b.data + k * b.row + n, packed ? Index(WIDTH) : b.row, places + m / ROWS * K + k, count, sums);
                     if (k || add)
                         for (int i = 0; i < rows; i++)
                             for (int j = 0; j < width; j++) sums[i * WIDTH + j] += c[(m + i) * N + n + j];
@@ -216,12 +253,18 @@ static void product(Matrix a, Matrix b, float* c, bool add, Index M, Index N, In
                 }
             }
         }
-    }
+    };
+    if (threads == 1)
+        part(0, M, 0, N);
+    else if (panels % threads == 0 || panels > 4 * threads)
+        in_parts(N, WIDTH, [=](Index begin, Index end) { part(0, M, begin, end); });
+    else
+        in_parts(M, (blocks + threads - 1) / threads * ROWS, [=](Index begin, Index end) { part(begin, end, 0, N); });
 }
 
 // ---- the other operations
 
-enum { SIDE = 28 };
+enum { SIDE = 28, PART = 16384 };  // so many numbers are worth a task of their own
 
 struct Bordered {  // the bytes of an image with a border of zeros, so that a neighbour outside is a pixel like any other
     enum { STRIDE = SIDE + 4 };
@@ -241,6 +284,8 @@ static bool is_first(const float* z, Index classes, Index label) {
 }
 
 extern "C" {
+
+void use_threads(int count) { lettergpu::threads().count = count; }
 
 // value <- g(x W + b), and, if it is not null, slope <- g'(x W + b)
 void dense(const float* x, const float* weight, const float* bias, float* value, float* slope, Index rows, Index fan_in,
@@ -284,87 +329,87 @@ void set_gradients(const float* x, const float* delta, float* weight_gradient, f
 
 void momentum_step(float* parameters, float* velocity, const float* gradients, Index count, Index decayed, float rate,
                    float momentum, float l2, int nesterov) {
-#pragma omp parallel if (count > 10000)
-    {
+    in_parts(count, PART, [=](Index begin, Index end) {
         const Flushing flushing;
-#pragma omp for simd schedule(static)
-        for (Index i = 0; i < count; i++)
+        for (Index i = begin; i < end; i++)
             lettergpu::momentum_step(parameters[i], velocity[i], gradients[i], rate, momentum, i < decayed ? l2 : 0.0f,
                                      nesterov);
-    }
+    });
 }
 
 // delta <- gradient slope
 void gradient_before(const float* gradient, const float* slope, float* delta, Index count) {
-#pragma omp parallel if (count > 10000)
-    {
+    in_parts(count, PART, [=](Index begin, Index end) {
         const Flushing flushing;
-#pragma omp for simd schedule(static)
-        for (Index i = 0; i < count; i++) delta[i] = gradient[i] * slope[i];
-    }
+        for (Index i = begin; i < end; i++) delta[i] = gradient[i] * slope[i];
+    });
 }
 
 void assemble(const uint8_t* images, const int64_t* rows, const float* maps, Index maps_given, Index count,
               float* pixels) {
-#pragma omp parallel for schedule(static, 8)  // in turn, as the moved images, which take longer, come first
-    for (Index place = 0; place < count; place++) {
-        const uint8_t* image = images + rows[place] * (SIDE * SIDE);
-        float* x = pixels + place * (SIDE * SIDE);
-        if (place >= maps_given) {
-            for (int i = 0; i < SIDE * SIDE; i++) x[i] = float(image[i]) / 255.0f;
-            continue;
-        }
-        Bordered bordered;
-        for (int row = 0; row < SIDE; row++)
-            for (int column = 0; column < SIDE; column++)
-                bordered.bytes[(row + 1) * Bordered::STRIDE + column + 1] = image[row * SIDE + column];
-        float map[6];
-        std::memcpy(map, maps + 6 * place, sizeof map);
-        for (int row = 0; row < SIDE; row++)
+    in_parts(count, 8, [=](Index place, Index end) {
+        for (; place < end; place++) {
+            const uint8_t* image = images + rows[place] * (SIDE * SIDE);
+            float* x = pixels + place * (SIDE * SIDE);
+            if (place >= maps_given) {
+                for (int i = 0; i < SIDE * SIDE; i++) x[i] = float(image[i]) / 255.0f;
+                continue;
+            }
+            Bordered bordered;
+            for (int row = 0; row < SIDE; row++)
+                for (int column = 0; column < SIDE; column++)
+                    bordered.bytes[(row + 1) * Bordered::STRIDE + column + 1] = image[row * SIDE + column];
+            float map[6];
+            std::memcpy(map, maps + 6 * place, sizeof map);
+            for (int row = 0; row < SIDE; row++)
 #pragma omp simd
-            for (int column = 0; column < SIDE; column++)
-                x[row * SIDE + column] =
-                    lettergpu::moved<SIDE, SIDE>(bordered, map, 0, float(row), float(column)) / 255.0f;
-    }
+                for (int column = 0; column < SIDE; column++)
+                    x[row * SIDE + column] =
+                        lettergpu::moved<SIDE, SIDE>(bordered, map, 0, float(row), float(column)) / 255.0f;
+        }
+    });
 }
 
 // As kernels/losses.cu has them
 void softmax_cross_entropy(const float* logits, const int64_t* labels, const float* weights, float* losses, bool* right,
                            float* gradient, Index rows, Index classes, float batch, float smoothing) {
     const Index count = (classes + LANES - 1) / LANES * LANES;
-#pragma omp parallel for schedule(static) if (rows * classes > 1000)
-    for (Index row = 0; row < rows; row++) {
-        float* const padded = scratch(count);  // what lies beyond the classes is computed and not used
-        const float *z = logits + row * classes, own = z[labels[row]], weight = weights[labels[row]];
-        float highest = own, total = 0.0f, shifted = 0.0f;
-        for (Index c = 0; c < classes; c++) highest = z[c] > highest ? z[c] : highest;
-        for (Index c = 0; c < classes; c++) shifted += padded[c] = z[c] - highest;
-        float aimed_at = own - highest;
-        if (smoothing > 0.0f) aimed_at = (1.0f - smoothing) * aimed_at + smoothing * (shifted / classes);
-        for (Index c = 0; c < count; c += LANES) store(padded + c, exp_of(load(padded + c)));
-        for (Index c = 0; c < classes; c++) total += padded[c];
-        for (Index c = 0; c < classes; c++)
-            gradient[row * classes + c] = (padded[c] / total - target(c, labels[row], classes, smoothing)) * (weight / batch);
-        losses[row] = (std::log(total) - aimed_at) * weight;
-        right[row] = is_first(z, classes, labels[row]);
-    }
+    in_parts(rows, 32, [=](Index row, Index end) {
+        for (; row < end; row++) {
+            float* const padded = scratch(count);  // what lies beyond the classes is computed and not used
+            const float *z = logits + row * classes, own = z[labels[row]], weight = weights[labels[row]];
+            float highest = own, total = 0.0f, shifted = 0.0f;
+            for (Index c = 0; c < classes; c++) highest = z[c] > highest ? z[c] : highest;
+            for (Index c = 0; c < classes; c++) shifted += padded[c] = z[c] - highest;
+            float aimed_at = own - highest;
+            if (smoothing > 0.0f) aimed_at = (1.0f - smoothing) * aimed_at + smoothing * (shifted / classes);
+            for (Index c = 0; c < count; c += LANES) store(padded + c, exp_of(load(padded + c)));
+            for (Index c = 0; c < classes; c++) total += padded[c];
+            for (Index c = 0; c < classes; c++)
+                gradient[row * classes + c] =
+                    (padded[c] / total - target(c, labels[row], classes, smoothing)) * (weight / batch);
+            losses[row] = (std::log(total) - aimed_at) * weight;
+            right[row] = is_first(z, classes, labels[row]);
+        }
+    });
 }
 
 void sigmoid_binary_cross_entropy(const float* logits, const int64_t* labels, const float* weights, float* losses,
                                   bool* right, float* gradient, Index rows, Index classes, float batch,
                                   float smoothing) {
-#pragma omp parallel for schedule(static) if (rows * classes > 1000)
-    for (Index row = 0; row < rows; row++) {
-        const float *z = logits + row * classes, weight = weights[labels[row]];
-        float loss = 0.0f;
-        for (Index c = 0; c < classes; c++) {
-            const float y = target(c, labels[row], classes, smoothing), e = std::exp(-std::fabs(z[c]));
-            loss += (z[c] > 0.0f ? z[c] : 0.0f) - y * z[c] + std::log1p(e);
-            gradient[row * classes + c] = ((z[c] < 0.0f ? e : 1.0f) / (1.0f + e) - y) * (weight / batch);
+    in_parts(rows, 32, [=](Index row, Index end) {
+        for (; row < end; row++) {
+            const float *z = logits + row * classes, weight = weights[labels[row]];
+            float loss = 0.0f;
+            for (Index c = 0; c < classes; c++) {
+                const float y = target(c, labels[row], classes, smoothing), e = std::exp(-std::fabs(z[c]));
+                loss += (z[c] > 0.0f ? z[c] : 0.0f) - y * z[c] + std::log1p(e);
+                gradient[row * classes + c] = ((z[c] < 0.0f ? e : 1.0f) / (1.0f + e) - y) * (weight / batch);
+            }
+            losses[row] = loss * weight;
+            right[row] = is_first(z, classes, labels[row]);
         }
-        losses[row] = loss * weight;
-        right[row] = is_first(z, classes, labels[row]);
-    }
+    });
 }
 
 }  // extern "C"

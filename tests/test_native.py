@@ -4,6 +4,8 @@ import hashlib
 import os
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -65,6 +67,23 @@ def test_products(rows, fan_in, fan_out, compiled):
         native.set_gradients(*sums, x, delta, add)
         for got, expected in zip(sums, exact, strict=True):
             np.testing.assert_allclose(got, times * expected, rtol=1e-5, atol=2e-6 * max(rows, 1))
+
+
+@pytest.mark.parametrize("rows", [1, 5, 12, 13, 100])
+def test_products_of_mostly_dark_pixels(rows, compiled):
+    """Pixels that are 0 in all of some rows are left out, and no others."""
+    rng = np.random.default_rng(51)
+    x = random(rows, 1500) * (rng.random(1500) < 0.3) * (rng.random((rows, 1500)) < 0.8)
+    x[0, :2] = -0.0, np.finfo(np.float32).tiny
+    weight, delta = random(1500, 130, seed=52), random(rows, 130, seed=53)
+    value, _ = native.dense(x, weight, np.zeros(130, np.float32), ACTIVATIONS["identity"], True)
+    np.testing.assert_allclose(value, wide(x) @ weight, rtol=1e-5, atol=1e-4)
+    weight_gradient, bias_gradient = np.empty_like(weight), np.empty(130, np.float32)
+    native.set_gradients(weight_gradient, bias_gradient, x, delta, False)
+    np.testing.assert_allclose(weight_gradient, wide(x).T @ delta, rtol=1e-5, atol=1e-4)
+    x[rows // 2, 7] = np.nan
+    value, _ = native.dense(x, weight, np.zeros(130, np.float32), ACTIVATIONS["identity"], True)
+    assert np.isnan(value[rows // 2]).all()
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -176,6 +195,26 @@ def run(**environment):
 
 def test_the_number_of_threads_changes_no_bit(compiled):
     assert run(OMP_NUM_THREADS="1")[:2] == run(OMP_NUM_THREADS="2")[:2] == run(OMP_NUM_THREADS="3")[:2]
+
+
+def test_several_callers_at_once_and_a_forked_process(compiled):
+    x, weight, bias = random(256, 784), random(784, 512, seed=54), random(512, seed=55)
+    expected, _ = native.dense(x, weight, bias, ACTIVATIONS["mish"], True)
+
+    def equal(_):
+        return np.array_equal(native.dense(x, weight, bias, ACTIVATIONS["mish"], True)[0], expected)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(equal, range(300)))
+    with ProcessPoolExecutor(2, mp_context=get_context("fork")) as pool:
+        futures = [pool.submit(_value_in_child) for _ in range(4)]
+        for future in futures:
+            np.testing.assert_array_equal(future.result(timeout=60), expected)
+
+
+def _value_in_child():
+    x, weight, bias = random(256, 784), random(784, 512, seed=54), random(512, seed=55)
+    return native.dense(x, weight, bias, ACTIVATIONS["mish"], True)[0]
 
 
 def test_without_a_compiler_the_training_is_the_same_but_for_rounding(compiled):
