@@ -1,12 +1,13 @@
 """Seconds an epoch of training takes, here and elsewhere: the same network, weights, letters, order and bookkeeping.
 
 python bench/epoch.py [--activation tanhexp|relu|swish|mish] [--batch-size 256] [--threads N] [--rounds 5]
-                      [--device cpu|cuda] [--peers NAME ...] [--images 99840] [--json FILE|-]
+                      [--device cpu|cuda] [--peers NAME ...] [--images 99840] [--letters auto|noise] [--json FILE|-]
 python bench/epoch.py --sweep [--peers NAME ...] [--rounds 5] ...
 
 784-512-256-128-26, float32, without augmentation. Letters: the first ones of the folder that LETTERGPU_EMNIST names,
-else random ones. --threads pins the process to that many cores, by default all; --sweep tries every activation,
-batch size and number of threads of SWEEP and prints one table.
+else built-in ones; with --letters noise random pixels, of which lettergpu can leave out none. --threads pins the
+process to that many cores, by default all; --sweep tries every activation, batch size and number of threads of SWEEP
+and prints one table.
 
 The peers, beside lettergpu, are left out where they are not installed (pip install '.[bench]'):
   products-only  nothing but a step's products of matrices, by NumPy's BLAS into memory that is there already: the
@@ -27,129 +28,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rounds import limit_threads, publish, report, seconds_in_turn, usable_cores
 
-from lettergpu import native
-from lettergpu.batches import batches, steps_an_epoch
+from lettergpu.benchmark import COUNT, Epoch, Task, kernels, letters, products_only, training
 from lettergpu.config import Config
-from lettergpu.data.emnist import read
-from lettergpu.device import CPU, resolve
-from lettergpu.dispatch import NATIVE
-from lettergpu.network import Network
-from lettergpu.optimizers import Momentum
-from lettergpu.randomness import generator
-from lettergpu.training import learning_rates, train_epoch
+from lettergpu.device import resolve
 
-COUNT = 99_840  # 124,800 letters of EMNIST, less a fifth for validation
 SWEEP = {"activation": ("tanhexp", "relu"), "batch-size": (64, 256, 1024, 4096), "threads": (1, 2)}
-
-Epoch = Callable[[int], tuple[float, float] | None]  # trains an epoch, the first is 1; mean loss and accuracy
 
 
 class LeftOut(Exception):
     """Why a contestant does not take part."""
-
-
-@dataclass
-class Task:
-    """images: (n, 784) uint8. labels: (n,) int64. device: cpu or cuda."""
-
-    config: Config
-    images: np.ndarray
-    labels: np.ndarray
-    device: str
-
-    def network(self, device: Any) -> Network:
-        network = Network((784, *self.config.hidden, 26), activation=self.config.activation, device=device)
-        network.initialize(generator(self.config.seed, "parameters"), self.config.init)
-        return network
-
-    def parameters(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Each layer's weight (fan_in, fan_out) and bias (fan_out,) to begin with."""
-        return [(layer.weight, layer.bias) for layer in self.network(CPU).layers]
-
-    def order(self, epoch: int) -> np.ndarray:
-        """The rows of an epoch, as `batches` draws them."""
-        return generator(self.config.seed, "order", epoch).permutation(len(self.labels))
-
-
-def letters(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """(n, 784) uint8 images and labels, at most `count`; random ones where LETTERGPU_EMNIST is not set.
-
-    Those are 26 patterns under noise, and a fifth of the labels is wrong: a loss that falls, but not to nothing.
-    """
-    if folder := os.environ.get("LETTERGPU_EMNIST"):
-        images, labels = read(Path(folder), "letters", "train")
-        return images[:count].reshape(-1, 784), labels[:count]
-    rng = np.random.default_rng(0)
-    labels, patterns = rng.integers(0, 26, count), rng.random((26, 784)) < 0.2
-    images = rng.integers(0, 256, (count, 784), dtype=np.uint8)
-    images[~patterns[labels]] >>= 3
-    wrong = rng.random(count) < 0.2
-    labels[wrong] = rng.integers(0, 26, np.count_nonzero(wrong))
-    return images, labels
-
-
-def kernels() -> str:
-    """What computes lettergpu's steps on the CPU: the compiler of its kernels, or NumPy alone."""
-    host, compiler = native.library()
-    return compiler if host and "numpy" in NATIVE else "NumPy alone"
-
-
-def ours(task: Task) -> Epoch:
-    """The training loop's own code."""
-    device = resolve(task.device)[0]
-    config, network = task.config, task.network(device)
-    rate, momentum = config.learning_rate, config.momentum
-    optimizer = Momentum(
-        network.parameters, learning_rate=rate, momentum=momentum, nesterov=False, l2=0.0, decayed=network.weight_count
-    )
-    images, labels = device.put(task.images), device.put(task.labels)
-    weights = device.namespace.ones(26, dtype=network.parameters.dtype, device=device.handle)
-    rows = np.arange(len(task.labels))
-
-    def epoch(number: int) -> tuple[float, float]:
-        rates = learning_rates(config, number, steps_an_epoch(len(rows), config))
-        pieces = batches(images, labels, rows, config, number, device, network.parameters.dtype)
-        return train_epoch(
-            network, optimizer, pieces, weights, lambda images: None, rates=rates, smoothing=config.label_smoothing
-        )
-
-    return epoch
-
-
-def products_only(task: Task) -> Epoch:
-    """A step's products alone: forward, for the weights' gradients, for the inputs' but for the first layer's."""
-    device = resolve(task.device)[0]
-    xp, count, size = device.namespace, len(task.labels), task.config.batch_size
-    weights = [device.put(weight) for weight, _ in task.parameters()]
-    sides = [784, *(weight.shape[1] for weight in weights)]
-    rng = np.random.default_rng(0)
-    inputs, deltas, outputs, input_gradients = (
-        [device.put(rng.standard_normal((size, side), np.float32)) for side in sides] for _ in range(4)
-    )
-    weight_gradients = [xp.empty_like(weight) for weight in weights]
-
-    def epoch(number: int) -> None:
-        for start in range(0, count, size):
-            rows = min(size, count - start)
-            for i, weight in enumerate(weights):
-                xp.matmul(inputs[i][:rows], weight, out=outputs[i + 1][:rows])
-            for i, weight in reversed(list(enumerate(weights))):
-                delta = deltas[i + 1][:rows]
-                xp.matmul(inputs[i][:rows].T, delta, out=weight_gradients[i])
-                if i:
-                    xp.matmul(delta, weight.T, out=input_gradients[i][:rows])
-        device.fetch(weight_gradients[0])  # waits for a GPU
-
-    return epoch
 
 
 def torch_activation(name: str) -> Callable:
@@ -167,7 +61,7 @@ def torch_arrays(task: Task) -> tuple[Any, Any, Any]:
     """torch.nn.Linear layers of the task's parameters, images, labels."""
     import torch
 
-    if task.device == "cuda" and not torch.cuda.is_available():
+    if task.kind == "cuda" and not torch.cuda.is_available():
         raise LeftOut("PyTorch finds no usable GPU")
     linears = torch.nn.ModuleList()
     for weight, bias in task.parameters():
@@ -177,7 +71,7 @@ def torch_arrays(task: Task) -> tuple[Any, Any, Any]:
             linear.bias.copy_(torch.from_numpy(bias))
         linears.append(linear)
     images, labels = torch.tensor(task.images), torch.tensor(task.labels)
-    return linears.to(task.device), images.to(task.device), labels.to(task.device)
+    return linears.to(task.kind), images.to(task.kind), labels.to(task.kind)
 
 
 def torch_eager(task: Task) -> Epoch:
@@ -193,9 +87,9 @@ def torch_eager(task: Task) -> Epoch:
         return linears[-1](x)
 
     def epoch(number: int) -> tuple[float, float]:
-        order = torch.from_numpy(task.order(number)).to(task.device)
-        loss_sum = torch.zeros((), device=task.device)
-        correct = torch.zeros((), dtype=torch.int64, device=task.device)
+        order = torch.from_numpy(task.order(number)).to(task.kind)
+        loss_sum = torch.zeros((), device=task.kind)
+        correct = torch.zeros((), dtype=torch.int64, device=task.kind)
         for rows in order.split(config.batch_size):
             x = images[rows].float().div_(255)
             y = labels[rows]
@@ -216,14 +110,14 @@ def torch_compiled(task: Task) -> Epoch:
     """Gather, forward, backward, step and bookkeeping as one graph, which torch.func's gradients allow."""
     import torch
 
-    if task.device == "cpu" and not shutil.which(os.environ.get("CXX", "g++")):
+    if task.kind == "cpu" and not shutil.which(os.environ.get("CXX", "g++")):
         raise LeftOut("torch.compile needs g++")
     linears, images, labels = torch_arrays(task)
     config, count, activation = task.config, len(task.labels), torch_activation(task.config.activation)
     parameters = [parameter.detach() for parameter in linears.parameters()]  # weight, bias, weight, ...
     velocities = [torch.zeros_like(parameter) for parameter in parameters]
-    loss_sum = torch.zeros((), device=task.device)
-    correct = torch.zeros((), dtype=torch.int64, device=task.device)
+    loss_sum = torch.zeros((), device=task.kind)
+    correct = torch.zeros((), dtype=torch.int64, device=task.kind)
     linear, cross_entropy = torch.nn.functional.linear, torch.nn.functional.cross_entropy
 
     def loss_and_logits(parameters: list[Any], x: Any, y: Any) -> tuple[Any, Any]:
@@ -241,15 +135,15 @@ def torch_compiled(task: Task) -> Epoch:
         loss_sum.add_(loss * len(y))
         correct.add_((logits.argmax(dim=1) == y).sum())
 
-    if task.device == "cuda":  # a CUDA graph may change these in place, as they stay where they are
+    if task.kind == "cuda":  # a CUDA graph may change these in place, as they stay where they are
         for tensor in (*parameters, *velocities, loss_sum, correct, images, labels):
             torch._dynamo.mark_static_address(tensor)
-    compiled = torch.compile(step, dynamic=False, mode="reduce-overhead" if task.device == "cuda" else None)
+    compiled = torch.compile(step, dynamic=False, mode="reduce-overhead" if task.kind == "cuda" else None)
 
     def epoch(number: int) -> tuple[float, float]:
         loss_sum.zero_()
         correct.zero_()
-        for rows in torch.from_numpy(task.order(number)).to(task.device).split(config.batch_size):
+        for rows in torch.from_numpy(task.order(number)).to(task.kind).split(config.batch_size):
             compiled(parameters, velocities, loss_sum, correct, rows)
         return float(loss_sum) / count, float(correct) / count
 
@@ -262,11 +156,11 @@ def jax_scan(task: Task) -> Epoch:
     import jax.numpy as jnp
 
     try:
-        place = jax.devices(task.device)[0]
+        place = jax.devices(task.kind)[0]
     except RuntimeError as error:
-        raise LeftOut(f"JAX finds no {task.device}") from error
+        raise LeftOut(f"JAX finds no {task.kind}") from error
     jax.config.update("jax_default_device", place)
-    if task.device == "cuda":  # else products are TF32's
+    if task.kind == "cuda":  # else products are TF32's
         jax.config.update("jax_default_matmul_precision", "highest")
     config, count, size = task.config, len(task.labels), task.config.batch_size
     activation = {
@@ -320,7 +214,7 @@ def sklearn_mlp(task: Task) -> Epoch:
     from sklearn.neural_network import MLPClassifier
 
     config = task.config
-    if config.activation != "relu" or task.device != "cpu":
+    if config.activation != "relu" or task.kind == "cuda":
         raise LeftOut("scikit-learn has ReLU, on the CPU")
     model = MLPClassifier(
         config.hidden,
@@ -366,7 +260,7 @@ def timed(epoch: Epoch) -> Callable[[], float]:
 
 def contestants(task: Task, peers: list[str]) -> dict[str, Callable[[], float]]:
     """lettergpu and those peers that can take part, each after its first epoch."""
-    first = ours(task)
+    first = training(task)
     expected = np.asarray(first(1))
     taking_part = {"lettergpu": timed(first)}
     for name in peers:
@@ -395,7 +289,7 @@ def sweep(options: argparse.Namespace) -> None:
             continue
         print(title, file=sys.stderr)
         command = [sys.executable, __file__, "--json", "-", "--peers", *options.peers]
-        shared = {"device": options.device, "rounds": options.rounds, "images": options.images}
+        shared = {name: getattr(options, name) for name in ("device", "rounds", "images", "letters")}
         for option, value in (chosen | shared).items():
             command += [f"--{option}", str(value)]
         finished = subprocess.run(command, stdout=subprocess.PIPE)
@@ -419,6 +313,7 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS), metavar="NAME")
     parser.add_argument("--images", type=int, default=COUNT)
+    parser.add_argument("--letters", choices=("auto", "noise"), default="auto")
     parser.add_argument("--sweep", action="store_true")
     parser.add_argument("--json", metavar="FILE|-")
     options = parser.parse_args()
@@ -427,22 +322,23 @@ def main() -> None:
         return
     threads = limit_threads(options.threads)
     config = Config(activation=options.activation, batch_size=options.batch_size, augment="none")
-    images, labels = letters(options.images)
-    taking_part = contestants(Task(config, images, labels, options.device), options.peers)
+    device, _ = resolve(options.device)
+    images, labels, kind = letters(options.images, options.letters)
+    taking_part = contestants(Task(config, images, labels, device), options.peers)
     settings = {
         "activation": options.activation,
         "batch_size": options.batch_size,
         "threads": threads,
         "images": len(labels),
-        "letters": "EMNIST" if os.environ.get("LETTERGPU_EMNIST") else "random",
-        "device": resolve(options.device)[0].name,
+        "letters": kind,
+        "device": device.name,
         "kernels": kernels(),
     }
     for package in dict.fromkeys(["numpy", *(PACKAGES[name] for name in taking_part if name in PACKAGES)]):
         settings[package] = version(package)
     blas = np.show_config("dicts")["Build Dependencies"]["blas"]
     settings["blas"] = f"{blas['name']} {blas['version']}"
-    name = f"epoch-{options.activation}-b{options.batch_size}-t{threads}"
+    name = f"epoch-{options.activation}-b{options.batch_size}-t{threads}" + ("-noise" if kind == "noise" else "")
     seconds = seconds_in_turn(taking_part, options.rounds)
     report(name + ("-cuda" if options.device == "cuda" else ""), settings, seconds, options.json)
 

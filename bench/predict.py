@@ -3,9 +3,10 @@
 python bench/predict.py [--activation tanhexp|relu|swish|mish] [--threads N] [--rounds 5] [--json FILE|-]
 
 784-512-256-128-26, float32, on the CPU: from uint8 images on the host to probabilities on the host, for 1, 64 and
-4096 images a call. All take turns; each round repeats a call for SECONDS. onnxruntime runs a graph of the same
-weights and operations, PyTorch is eager in inference_mode; both are left out where they are not installed
-(pip install '.[bench]'). Before they are timed, their probabilities must be within 1e-4 of lettergpu's.
+4096 images a call. Letters: the folder that LETTERGPU_EMNIST names, else built-in ones. All take turns; each round
+repeats a call for SECONDS. onnxruntime runs a graph of the same weights and operations, PyTorch is eager in
+inference_mode; both are left out where they are not installed (pip install '.[bench]'). Before they are timed, their
+probabilities must be within 1e-4 of lettergpu's.
 """
 
 import argparse
@@ -16,14 +17,14 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from epoch import kernels, torch_activation
+from epoch import torch_activation
 from rounds import limit_threads, medians, publish, seconds_in_turn
 
+from lettergpu.benchmark import CALLS, kernels, letters
 from lettergpu.config import Config
 from lettergpu.network import Network
 from lettergpu.randomness import generator
 
-COUNTS = (1, 64, 4096)
 SECONDS = 0.2
 
 Predict = Callable[[np.ndarray], np.ndarray]  # uint8 images (n, 28, 28) -> probabilities (n, 26)
@@ -120,9 +121,10 @@ def main() -> None:
     threads = limit_threads(options.threads)
     network = Network((784, *Config.hidden, 26), activation=options.activation)
     network.initialize(generator(0, "parameters"), "he")  # its probabilities differ from image to image
-    images = np.random.default_rng(0).integers(0, 256, (max(COUNTS), 28, 28), dtype=np.uint8)
+    images, _, kind = letters(max(CALLS))
+    images = images.reshape(-1, 28, 28)
 
-    settings: dict[str, Any] = {"activation": options.activation, "threads": threads}
+    settings: dict[str, Any] = {"activation": options.activation, "threads": threads, "letters": kind}
     settings |= {"kernels": kernels(), "numpy": version("numpy")}
     contestants: dict[str, Predict] = {"lettergpu": network.predict_proba}
     for name, peer in PEERS.items():
@@ -131,7 +133,7 @@ def main() -> None:
         except ImportError as reason:
             print(f"{name} is left out: {reason}", file=sys.stderr)
             continue
-        for count in COUNTS:
+        for count in CALLS:
             if (off := np.abs(predict(images[:count]) - network.predict_proba(images[:count])).max()) > 1e-4:
                 raise SystemExit(f"{name} computes something else: a probability is off by {off:.2g}")
         contestants[name] = predict
@@ -139,12 +141,12 @@ def main() -> None:
 
     rows: dict[str, dict[str, float]] = {name: {} for name in contestants}
     rounds: dict[str, dict[str, list[float]]] = {name: {} for name in contestants}
-    for count in COUNTS:
+    for count in CALLS:
         seconds = seconds_in_turn({name: timed(p, images[:count]) for name, p in contestants.items()}, options.rounds)
         for name, median in medians(seconds).items():
             rows[name][str(count)] = count / median
             rounds[name][str(count)] = [count / taken for taken in seconds[name]]
-    table = [f"  {'images a second, by images a call':34}" + "".join(f"{count:>12,}" for count in COUNTS)]
+    table = [f"  {'images a second, by images a call':34}" + "".join(f"{count:>12,}" for count in CALLS)]
     table += [f"  {name:34}" + "".join(f"{rate:12,.0f}" for rate in rates.values()) for name, rates in rows.items()]
     publish(f"predict-{options.activation}-t{threads}", settings, table, {"rows": rows, "rounds": rounds}, options.json)
 

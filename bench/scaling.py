@@ -2,7 +2,7 @@
 
 python bench/scaling.py [--threads N] [--rounds 5] [--json FILE|-]
 
-From BASE on, one of the four grows while the others stay. Random images, TanhExp, no augmentation, through the
+From BASE on, one of the four grows while the others stay. Random pixels, TanhExp, no augmentation, through the
 training loop's own code. Each point is a process of its own: the median seconds of `rounds` epochs after a first one,
 and the most memory that the process ever held, Python and its imports included. A plot, *.png, lies beside the JSON.
 """
@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from epoch import Task, kernels, ours, timed
+from epoch import timed
 from rounds import limit_threads, machine, medians, publish, seconds_in_turn
 
+from lettergpu.benchmark import Task, kernels, training
 from lettergpu.config import Config
 
 BASE = {"width": 128, "depth": 1, "batch": 64, "images": 6240}
@@ -41,7 +42,7 @@ def measure(size: dict[str, int], rounds: int) -> dict[str, Any]:
     labels = rng.integers(0, 26, size["images"])
     hidden = (size["width"],) * size["depth"]
     config = Config(hidden=hidden, batch_size=size["batch"], init="he", augment="none", learning_rate=0.001)
-    seconds = seconds_in_turn({"epoch": timed(ours(Task(config, images, labels, "cpu")))}, rounds)
+    seconds = seconds_in_turn({"epoch": timed(training(Task(config, images, labels)))}, rounds)
     return {
         **size,
         "seconds": medians(seconds)["epoch"],

@@ -209,6 +209,35 @@ def evaluate(
 
 
 @app.command()
+def bench(
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.", show_default="all usable")] = None,
+    activation: Annotated[str | None, _setting("activation", "Of the hidden layers.")] = None,
+    hidden: Annotated[str | None, _setting("hidden", "Nodes of each hidden layer; none for a perceptron.")] = None,
+    batch_size: Annotated[int | None, _setting("batch_size", "Images a step.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Measure in half a minute how fast this machine trains and answers."""
+    from . import console
+    from .device import CPU, cuda_devices, resolve
+
+    config = Config(
+        activation=activation or Config.activation,
+        hidden=Config.hidden if hidden is None else _parse_hidden(hidden),
+        batch_size=Config.batch_size if batch_size is None else batch_size,
+        augment="none",
+    )
+    if device:
+        devices = [resolve(device)[0]]
+    else:
+        devices = [CPU, *(resolve(f"cuda:{i}")[0] for i in range(len(cuda_devices()[0])))]
+    found = console.benchmark(config, devices)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        console.benchmark_table(config, found)
+
+
+@app.command()
 def info() -> None:
     """Show versions, devices, and what is usable and why not."""
     from . import console

@@ -14,8 +14,10 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 from . import native
+from .benchmark import CALLS, COUNT, kernels, short_form
+from .config import Config
 from .data.letters import Letters
-from .device import Device, cuda_details, cuda_devices
+from .device import CPU, Device, cuda_details, cuda_devices
 from .errors import LettergpuError
 from .metrics import TOP
 from .network import parameter_count
@@ -156,6 +158,35 @@ def counts(letters: Letters, checksums: dict[Path, tuple[str, str]]) -> None:
     print(f"{'all':>6}{len(letters.train):9,}{len(letters.test):9,}")
     for path, (digest, verdict) in checksums.items():
         print(f"\n{path.name}: {verdict}\n   sha256 {digest}")
+
+
+def benchmark(config: Config, devices: list[Device]) -> dict[str, dict[str, float]]:
+    """Measure each device under a bar, and say what was found; the numbers of `short_form`, by the device's name."""
+    found: dict[str, dict[str, float]] = {}
+    with tqdm(total=len(devices) * (2 + len(CALLS)), leave=False, disable=None, bar_format="{desc} {bar}") as bar:
+        for device in devices:
+            bar.set_description_str(device.name)
+            found[device.name] = {}
+            for name, number in short_form(config, device):
+                found[device.name][name] = number
+                bar.update()
+    return found
+
+
+def benchmark_table(config: Config, found: dict[str, dict[str, float]]) -> None:
+    """What `bench` found."""
+    shape = "-".join(map(str, (784, *config.hidden, 26)))
+    print(f"{shape}, {config.activation}, batch {config.batch_size}, built-in letters")
+    for name, row in found.items():
+        about = f"{native.threads()} thread(s), kernels of {kernels()}" if name == CPU.name else "its own kernels"
+        print(f"\n{name}: {about}")
+        print(f"   an epoch of {COUNT:,} letters     {row['epoch']:8.2f} s   {COUNT / row['epoch']:12,.0f} images/s")
+        print(f"   its products of matrices alone {row['products_only']:8.2f} s   by the BLAS of the device's library")
+        for size in CALLS:
+            print(f"   answers, {size:5,} images a call {'':14}{row[f'images_per_second_{size}']:12,.0f} images/s")
+    fastest = min(found, key=lambda name: found[name]["epoch"])
+    seconds = found[fastest]["epoch"]
+    print(f"\nThe default training on EMNIST's letters stops after some 13 epochs: {13 * seconds:.0f} s on {fastest}.")
 
 
 def environment() -> None:

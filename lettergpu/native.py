@@ -63,7 +63,7 @@ def library() -> tuple[Any, str]:
     for name, arguments in SIGNATURES.items():
         function = getattr(host, name)
         function.argtypes, function.restype = arguments, None
-    host.use_threads(_threads())
+    host.use_threads(threads())
     return host, compiler
 
 
@@ -85,7 +85,7 @@ def _compile(compiler: str, text: str, path: Path) -> None:
         os.replace(Path(folder) / path.name, path)
 
 
-def _threads() -> int:
+def threads() -> int:
     """As many as OMP_NUM_THREADS says, as for other libraries, else as there are cores for this process."""
     wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     if wanted.isdecimal() and int(wanted):
