@@ -59,7 +59,7 @@ def seconds_in_turn(contestants: dict[str, Callable[[], float]], rounds: int) ->
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for round_ in range(rounds + 1):
         for name, run in contestants.items():
-            time.sleep(0.3)  # the idle threads of some libraries, OpenBLAS among them, spin for a while
+            time.sleep(1.0)  # the idle threads of some libraries, OpenBLAS among them, spin for a while
             taken = run()
             if round_:
                 seconds[name].append(taken)
