@@ -31,10 +31,11 @@ def kernels(dtype: str) -> Iterator[tuple[str, str]]:
 
         dtype = ml_dtypes.bfloat16
     row, matrix, square = np.empty(8, dtype), np.empty((6, 8), dtype), np.empty((8, 8), dtype)
-    images, rows, maps = np.empty((9, 784), np.uint8), np.empty(6, np.int64), np.empty((3, 2, 3), dtype)
+    images, rows, maps = np.empty((9, 784), np.uint8), np.empty(6, np.int64), np.empty((3, 2, 28), dtype)
+    waves = np.empty((28, 5), "float64" if dtype == "float64" else "float32")
     calls = {
         "momentum_step": (fused.momentum_kernel(), [(row, 0.1, 0.9, 0.0, 6, False, row, row)]),
-        "assemble": (fused.assemble_kernel(), [(images, rows, maps, 3, np.empty((6, 784), dtype))]),
+        "assemble": (fused.assemble_kernel(), [(images, rows, maps, 3, waves, 5, np.empty((6, 784), dtype))]),
     }
     for formula in FORMULAS:
         bias_added = [(row, matrix, matrix), (row, square.T, square.T)]

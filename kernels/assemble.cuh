@@ -1,5 +1,6 @@
 // A pixel of a batch (batches.py): a byte of an image made a number in [0, 1], or, where the image is moved by a map
-// (2, 3), the bytes around (y, x) = map (row, column, 1), weighed bilinearly. Outside the image everything is 0.
+// (2, 3 + n n), the bytes around (y, x) = map[:, :3] (row, column, 1) + map[:, 3:] (waves[row] x waves[column]), weighed
+// bilinearly. Outside the image everything is 0.
 
 #include "activations.cuh"
 
@@ -32,22 +33,30 @@ LETTERGPU_FN C bilinear(const Image& image, C y, C x) {
     return fma_(y - top, lower - upper, upper);
 }
 
-// Where the pixel at (row, column) comes from, in a map of six numbers
-template <int height, int width, typename C, typename Image, typename Map>
-LETTERGPU_FN C moved(const Image& image, const Map& map, long long m, C row, C column) {
-    const C y = fma_(C(map[m]), row, fma_(C(map[m + 1]), column, C(map[m + 2])));
-    const C x = fma_(C(map[m + 3]), row, fma_(C(map[m + 4]), column, C(map[m + 5])));
-    return bilinear<height, width>(image, y, x);
+// A row of a map at a pixel: the coordinate that it comes from
+template <typename C, typename Maps, typename Waves>
+LETTERGPU_FN C coordinate(const Maps& maps, long long m, const Waves& waves, int n, int row, int column) {
+    C sum = fma_(C(maps[m]), C(row), fma_(C(maps[m + 1]), C(column), C(maps[m + 2])));
+    for (int i = 0; i < n; i++) {
+        C along = 0;
+        for (int j = 0; j < n; j++) along = fma_(C(maps[m + 3 + i * n + j]), C(waves[column * n + j]), along);
+        sum = fma_(C(waves[row * n + i]), along, sum);
+    }
+    return sum;
 }
 
 // Pixel i of the batch; only the first `maps_given` images have a map
-template <int height, int width, typename C, typename Images, typename Rows, typename Maps>
-LETTERGPU_FN C assembled(const Images& images, const Rows& rows, const Maps& maps, long long maps_given, long long i) {
+template <int height, int width, typename C, typename Images, typename Rows, typename Maps, typename Waves>
+LETTERGPU_FN C assembled(const Images& images, const Rows& rows, const Maps& maps, long long maps_given,
+                         const Waves& waves, int n, long long i) {
     const long long place = i / (height * width), first = rows[place] * (height * width);
     const int pixel = int(i - place * (height * width));
     if (place >= maps_given) return C(images[first + pixel]) / C(255);
     const Bytes<height, width, C, Images> image = {images, first};
-    return moved<height, width>(image, maps, 6 * place, C(pixel / width), C(pixel % width)) / C(255);
+    const int row = pixel / width, column = pixel % width, length = 3 + n * n;
+    const C y = coordinate<C>(maps, 2 * place * length, waves, n, row, column);
+    const C x = coordinate<C>(maps, (2 * place + 1) * length, waves, n, row, column);
+    return bilinear<height, width>(image, y, x) / C(255);
 }
 
 }  // namespace lettergpu

@@ -345,8 +345,9 @@ void gradient_before(const float* gradient, const float* slope, float* delta, In
     });
 }
 
-void assemble(const uint8_t* images, const int64_t* rows, const float* maps, Index maps_given, Index count,
-              float* pixels) {
+// maps: (maps_given, 2, 3 + n n). waves: (n, SIDE)
+void assemble(const uint8_t* images, const int64_t* rows, const float* maps, Index maps_given, const float* waves,
+              Index n, Index count, float* pixels) {
     in_parts(count, 8, [=](Index place, Index end) {
         for (; place < end; place++) {
             const uint8_t* image = images + rows[place] * (SIDE * SIDE);
@@ -359,13 +360,27 @@ void assemble(const uint8_t* images, const int64_t* rows, const float* maps, Ind
             for (int row = 0; row < SIDE; row++)
                 for (int column = 0; column < SIDE; column++)
                     bordered.bytes[(row + 1) * Bordered::STRIDE + column + 1] = image[row * SIDE + column];
-            float map[6];
-            std::memcpy(map, maps + 6 * place, sizeof map);
+            float from[2][SIDE][SIDE];  // the coordinates that each pixel comes from
+            for (int axis = 0; axis < 2; axis++) {
+                const float* map = maps + (2 * place + axis) * (3 + n * n);
+                for (int row = 0; row < SIDE; row++)
+                    for (int column = 0; column < SIDE; column++)
+                        from[axis][row][column] = map[0] * float(row) + (map[1] * float(column) + map[2]);
+                for (Index i = 0; i < n; i++) {
+                    float along[SIDE] = {};
+                    for (Index j = 0; j < n; j++)
+                        for (int column = 0; column < SIDE; column++)
+                            along[column] += map[3 + i * n + j] * waves[j * SIDE + column];
+                    for (int row = 0; row < SIDE; row++)
+                        for (int column = 0; column < SIDE; column++)
+                            from[axis][row][column] += waves[i * SIDE + row] * along[column];
+                }
+            }
             for (int row = 0; row < SIDE; row++)
 #pragma omp simd
                 for (int column = 0; column < SIDE; column++)
                     x[row * SIDE + column] =
-                        lettergpu::moved<SIDE, SIDE>(bordered, map, 0, float(row), float(column)) / 255.0f;
+                        lettergpu::bilinear<SIDE, SIDE>(bordered, from[0][row][column], from[1][row][column]) / 255.0f;
         }
     });
 }

@@ -1,5 +1,6 @@
-"""Rotation, as an affine map of the plane, and the one bilinear warp that every map goes through."""
+"""Affine maps of the plane, elastic bends, and the one bilinear warp that they all go through."""
 
+import math
 from typing import Any
 
 from array_api_compat import array_namespace, device
@@ -40,10 +41,12 @@ def warp(images: Any, y: Any, x: Any) -> Any:
     return upper
 
 
-def affine(images: Any, maps: Any) -> Any:
-    """Move each image: the pixel at (row, column) comes from maps @ (row, column, 1), bilinearly.
+def moved(images: Any, maps: Any) -> Any:
+    """Move each image: the pixel at (row, column) comes from (y, x) = maps @ (row, column, 1), bilinearly.
 
-    images: (batch, height, width), float. maps: (batch, 2, 3), same dtype. Returns (batch, height, width).
+    images: (batch, height, width), float. maps: (batch, 2, 3), same dtype; or (batch, 2, 3 + n n), whose further
+    numbers c[i, j] bend the image: they add c[i, j] cos(pi i (row + 1/2) / height) cos(pi j (column + 1/2) / width).
+    Returns (batch, height, width).
     """
     xp = array_namespace(images)
     _, height, width = images.shape
@@ -52,11 +55,38 @@ def affine(images: Any, maps: Any) -> Any:
     (a, b, c), (d, e, f) = ([maps[:, i, j][:, None, None] for j in range(3)] for i in range(2))
     y = (b * columns + c) + a * rows
     x = (e * columns + f) + d * rows
+    if maps.shape[2] > 3:
+        down, right = waves(maps, height), waves(maps, width)  # (height, n), (width, n)
+        bends = xp.reshape(maps[:, :, 3:], (maps.shape[0], 2, down.shape[1], down.shape[1]))
+        bends = down @ bends @ right.T  # (batch, 2, height, width)
+        y += bends[:, 0, :, :]
+        x += bends[:, 1, :, :]
     return warp(images, y, x)
 
 
+def waves(maps: Any, side: int) -> Any:
+    """cos(pi i (place + 1/2) / side), (side, n), of the maps (batch, 2, 3 + n n) of `moved`."""
+    xp = array_namespace(maps)
+    number = xp.arange(math.isqrt(maps.shape[2] - 3), dtype=maps.dtype, device=device(maps))
+    place = xp.arange(side, dtype=maps.dtype, device=device(maps)) + 0.5
+    return xp.cos(place[:, None] * number[None, :] * (math.pi / side))
+
+
+def wave_heights(sigma: float, n: int, side: int) -> list[list[float]]:
+    """The standard deviations of c[i, j] for white noise smoothed by a Gaussian of `sigma` pixels, of mean square 1.
+
+    That is the elastic deformation of Simard, Steinkraus, Platt 2003, "Best practices for convolutional neural
+    networks", but for waves of i or j from n on, and for the shift of the whole image, c[0, 0]. A cosine's mean
+    square is 1/2, a constant's 1; the Gaussian lowers wave i by exp(-(pi i sigma / side)^2 / 2).
+    """
+    power = [[math.exp(-((math.pi * sigma / side) ** 2) * (i * i + j * j)) for j in range(n)] for i in range(n)]
+    power[0][0] = 0.0
+    total = sum(map(sum, power))
+    return [[math.sqrt(2 ** ((i > 0) + (j > 0)) * power[i][j] / total) for j in range(n)] for i in range(n)]
+
+
 def rotations(angles: Any, height: int, width: int) -> Any:
-    """The maps (batch, 2, 3) of `affine` that turn images about their centre, counter-clockwise.
+    """The maps (batch, 2, 3) of `moved` that turn images about their centre, counter-clockwise.
 
     angles: (batch,), float, in radians.
     """
@@ -67,7 +97,7 @@ def rotations(angles: Any, height: int, width: int) -> Any:
 
 
 def about_centre(linear: Any, shifts: Any, height: int, width: int) -> Any:
-    """The maps (batch, 2, 3) of `affine` that keep the centre of an image, but for shifts (batch, 2) in pixels.
+    """The maps (batch, 2, 3) of `moved` that keep the centre of an image, but for shifts (batch, 2) in pixels.
 
     linear: (batch, 2, 2), what a place relative to the centre is multiplied by.
     """

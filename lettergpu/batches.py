@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace
 
-from .augment import about_centre, affine, rotations
+from .augment import about_centre, moved, rotations, wave_heights
 from .config import Config
 from .data import SIDE
 from .device import CPU, Device
@@ -15,6 +15,7 @@ from .dispatch import dispatched
 from .pixels import to_floats
 from .randomness import generator
 
+WAVES = 5  # a side: the others would hold 0.7 % of the bends' mean square at elastic's default smoothness
 PIECE = 8192  # rows held as floats at once: a larger batch goes through the network in pieces
 
 
@@ -33,12 +34,16 @@ class Piece(NamedTuple):
 
 
 def draw_maps(count: int, config: Config, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows are moved in this epoch, (count,) bool, and the maps of `affine` of those, (k, 2, 3)."""
+    """Which rows are moved in this epoch, (count,) bool, and the maps of `moved` of those."""
     if config.augment == "rotate":
         angles = draw_angles(count, config, epoch)
         return angles != 0, rotations(angles[angles != 0], SIDE, SIDE)
-    if config.augment == "affine":
-        return np.ones(count, bool), _affine_maps(count, config, generator(config.seed, "affine", epoch))
+    if config.augment in ("affine", "elastic"):
+        maps = _affine_maps(count, config, generator(config.seed, "affine", epoch))
+        if config.augment == "elastic":
+            bends = _bends(count, config, generator(config.seed, "elastic", epoch))
+            maps = np.concat([maps.astype(np.float32), bends], axis=-1)
+        return np.ones(count, bool), maps
     return np.zeros(count, bool), np.empty((0, 2, 3))
 
 
@@ -51,6 +56,16 @@ def _affine_maps(count: int, config: Config, rng: np.random.Generator) -> np.nda
     slant[:, 1, 0] = rng.uniform(-shear, shear, count)  # a column moves with its row, as in slanted writing
     scales = np.exp(rng.uniform(-log_scale, log_scale, (count, 2)))
     return about_centre(linear @ slant * scales[:, :, None], rng.uniform(-pixels, pixels, (count, 2)), SIDE, SIDE)
+
+
+def _bends(count: int, config: Config, rng: np.random.Generator) -> np.ndarray:
+    """What bends each image, by `config.elastic`: root mean square and smoothness in pixels; (count, 2, WAVES^2)."""
+    pixels, sigma = config.elastic
+    most = (12**0.5 * pixels * np.ravel(wave_heights(sigma, WAVES, SIDE))).astype(np.float32)
+    bends = rng.random((count, 2, WAVES * WAVES), np.float32)  # uniform: drawn in a third of a normal's time
+    bends -= np.float32(0.5)
+    bends *= most
+    return bends
 
 
 def steps_an_epoch(count: int, config: Config) -> int:
@@ -78,13 +93,18 @@ def batches(
     xp = device.namespace
     count = len(rows)
     pieces = list(_pieces(count, config.batch_size or count))
-    rows = rows[generator(config.seed, "order", epoch).permutation(count)]
-    moved, maps = draw_maps(count, config, epoch)
+    if config.batch_size in (0, count):
+        rows = np.sort(rows)  # their order is of no consequence but for the way through memory
+    elif config.shuffle:
+        rows = rows[generator(config.seed, "order", epoch).permutation(count)]
+    else:
+        rows = rows.copy()
+    moves, maps = draw_maps(count, config, epoch)
     # The order within a piece is of no consequence: with the moved rows in front, only they are warped.
     ends = [0]
     for start, stop, *_ in pieces:
-        rows[start:stop] = rows[start:stop][np.argsort(~moved[start:stop], kind="stable")]
-        ends.append(ends[-1] + int(np.count_nonzero(moved[start:stop])))
+        rows[start:stop] = rows[start:stop][np.argsort(~moves[start:stop], kind="stable")]
+        ends.append(ends[-1] + int(np.count_nonzero(moves[start:stop])))
     rows_there, maps_there = device.put(rows), xp.astype(device.put(maps), dtype)
     streamed = isinstance(images, np.ndarray) and device.namespace is not CPU.namespace
 
@@ -102,13 +122,13 @@ def batches(
 def assemble(images: Any, rows: Any, maps: Any, dtype: Any) -> Any:
     """Pixels in [0, 1], (batch, 784), of some rows (batch,) of uint8 images (n, 784).
 
-    maps: (k, 2, 3), of `affine`, for the first k of the batch; the others stay as they are.
+    maps: of `moved`, for the first k of the batch; the others stay as they are.
     """
     xp = array_namespace(images)
     x = to_floats(xp.take(images, rows, axis=0), dtype)
     if k := maps.shape[0]:
         squares = xp.reshape(x[:k, :], (k, SIDE, SIDE))
-        x[:k, :] = xp.reshape(affine(squares, maps), (k, SIDE * SIDE))
+        x[:k, :] = xp.reshape(moved(squares, maps), (k, SIDE * SIDE))
     return x
 
 

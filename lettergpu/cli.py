@@ -24,7 +24,7 @@ app.add_typer(data_app, name="data")
 
 
 TURNED = f"{Config.rotation_chance:.0%} of the images by {{:.0f}} to {{:.0f}} degrees".format(*Config.rotation_degrees)
-AUGMENT = f"rotate turns {TURNED}; affine turns, shifts, stretches and shears all of them."
+AUGMENT = f"rotate turns {TURNED}; affine turns, shifts, stretches, shears all; elastic bends too."
 UsageError: Any = typer.BadParameter.__bases__[0]  # that of all that can be wrong with a command line
 
 
@@ -90,6 +90,9 @@ def train(
         float | None, _setting("label_smoothing", "Share of each target that is spread over all classes.")
     ] = None,
     batch_size: Annotated[int | None, _setting("batch_size", "0 is the whole training set.")] = None,
+    shuffle: Annotated[
+        bool | None, typer.Option("--shuffle/--no-shuffle", help="Each epoch in another order.", show_default="shuffle")
+    ] = None,
     epochs: Annotated[int | None, _setting("epochs", "At most this many.")] = None,
     patience: Annotated[
         int | None, _setting("patience", "Stop after so many epochs without a lower validation loss; 0 never.")
@@ -126,6 +129,7 @@ def train(
         "l2": l2,
         "label_smoothing": label_smoothing,
         "batch_size": batch_size,
+        "shuffle": shuffle,
         "epochs": epochs,
         "patience": patience,
         "augment": augment,

@@ -19,7 +19,7 @@ CHOICES = {
     "loss": tuple(LOSSES),
     "class_weight": ("none", "balanced"),
     "init": tuple(INITIALIZERS),
-    "augment": ("none", "rotate", "affine"),
+    "augment": ("none", "rotate", "affine", "elastic"),
     "schedule": tuple(SCHEDULES),
     "precision": ("float32", "tf32"),
 }
@@ -49,12 +49,14 @@ class Config:
     nesterov: bool = False
     l2: float = 0.0  # l2 / 2 times the sum of the squared weights is added to the loss
     batch_size: int = 256  # 0: the whole training set
+    shuffle: bool = True  # each epoch anew; else every epoch in the same order
     epochs: int = 100  # at most
     patience: int = 5  # epochs without a lower validation loss before stopping; 0: never stop early
     augment: str = "rotate"
     rotation_chance: float = 0.5  # of each image in each epoch
     rotation_degrees: tuple[float, float] = (10.0, 15.0)  # least and most, either way
     affine: tuple[float, float, float, float] = (12.0, 2.0, 0.12, 0.2)  # most degrees, pixels, ln of a scale, shear
+    elastic: tuple[float, float] = (1.0, 4.0)  # how far and how smoothly images bend: RMS and sigma in pixels
     label_smoothing: float = 0.0  # share of each target that is spread over all classes
     validation: float | str = 0.2  # share of the train file, or "last": its end, as many as the test file has
     seed: int = 0
@@ -78,6 +80,7 @@ class Config:
         self._require("warmup", 0 <= self.warmup < 1, "give a number from 0 to below 1")
         self._require("label_smoothing", 0 <= self.label_smoothing < 1, "give a number from 0 to below 1")
         self._require("affine", min(self.affine) >= 0, "give four numbers from 0")
+        self._require("elastic", self.elastic[0] >= 0 and self.elastic[1] > 0, "give a number from 0 and one above 0")
         least, most = self.rotation_degrees
         self._require("rotation_degrees", 0 <= least <= most <= 180, "give two numbers, least and most")
         share = self.validation == "last" or (isinstance(self.validation, float) and 0 < self.validation < 1)

@@ -9,6 +9,7 @@ from typing import Any
 import cupy
 
 from .activations import Activation
+from .augment import waves
 from .data import SIDE
 from .errors import LettergpuError
 from .kernels import FORMULAS, source
@@ -50,8 +51,8 @@ def momentum_kernel() -> Any:
 @cache
 def assemble_kernel() -> Any:
     """Pixel i of a batch; images, rows and maps are indexed as flat."""
-    body = f"x = T(lettergpu::assembled<{SIDE}, {SIDE}, C>(images, rows, maps, moved, i));"
-    inputs = "raw uint8 images, raw int64 rows, raw T maps, int64 moved"
+    body = f"x = T(lettergpu::assembled<{SIDE}, {SIDE}, C>(images, rows, maps, moved, waves, n, i));"
+    inputs = "raw uint8 images, raw int64 rows, raw T maps, int64 moved, raw W waves, int32 n"
     return _elementwise("assemble", inputs, "T x", body, "assemble.cuh")
 
 
@@ -116,8 +117,15 @@ def momentum_step(parameters: Any, gradients: Any, settings: Momentum) -> None:
 
 def assemble(images: Any, rows: Any, maps: Any, dtype: Any) -> Any:
     x = cupy.empty((rows.shape[0], SIDE * SIDE), dtype)
-    _call(assemble_kernel(), images, rows, maps, maps.shape[0], x)
+    basis = _waves(maps.shape[2], "float64" if x.dtype == cupy.float64 else "float32", str(maps.device))
+    _call(assemble_kernel(), images, rows, maps, maps.shape[0], basis, basis.shape[1], x)
     return x
+
+
+@cache
+def _waves(length: int, dtype: str, device: str) -> Any:
+    """Those of the maps whose rows have this length, (28, n), on the current GPU, which is `device`."""
+    return waves(cupy.zeros((1, 2, length), dtype), SIDE)
 
 
 def softmax_cross_entropy(logits: Any, labels: Any, weights: Any, batch: int, smoothing: float = 0.0) -> Outcome:

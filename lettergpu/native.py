@@ -19,6 +19,7 @@ import numpy as np
 
 from . import batches, layers, losses, optimizers
 from .activations import ACTIVATIONS, LEAK, Activation
+from .augment import waves
 from .data import SIDE
 from .dispatch import generic
 from .files import cache_folder
@@ -38,7 +39,7 @@ SIGNATURES = {
     "set_gradients": [P, P, P, P, FLAG, N, N, N],
     "gradient_of_input": [P, P, P, N, N, N],
     "momentum_step": [P, P, P, N, N, F, F, F, FLAG],
-    "assemble": [P, P, P, N, N, P],
+    "assemble": [P, P, P, N, P, N, N, P],
     "softmax_cross_entropy": [P, P, P, P, P, P, N, N, F, F],
     "sigmoid_binary_cross_entropy": [P, P, P, P, P, P, N, N, F, F],
 }
@@ -158,13 +159,20 @@ def momentum_step(parameters: Any, gradients: Any, settings: Momentum) -> None:
 
 
 def assemble(images: Any, rows: Any, maps: Any, dtype: Any) -> Any:
+    basis = _waves(maps.shape[2])
     host = _host(maps) if images.flags.c_contiguous and np.dtype(dtype) == np.float32 else None
     if not host:
         return generic(batches.assemble)(images, rows, maps, dtype)
     rows = np.ascontiguousarray(rows, np.int64)
     x = np.empty((len(rows), SIDE * SIDE), np.float32)
-    host.assemble(*_at(images, rows, maps), len(maps), len(rows), *_at(x))
+    host.assemble(*_at(images, rows, maps), len(maps), *_at(basis), len(basis), len(rows), *_at(x))
     return x
+
+
+@cache
+def _waves(length: int) -> Any:
+    """Those of the maps whose rows have this length, (n, 28) float32."""
+    return np.ascontiguousarray(waves(np.zeros((1, 2, length), np.float32), SIDE).T)
 
 
 def softmax_cross_entropy(logits: Any, labels: Any, weights: Any, batch: int, smoothing: float = 0.0) -> Outcome:

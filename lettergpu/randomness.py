@@ -6,7 +6,7 @@ them on the host, once an epoch.
 
 import numpy as np
 
-PURPOSES = ("split", "parameters", "order", "rotation", "glyphs", "affine")
+PURPOSES = ("split", "parameters", "order", "rotation", "glyphs", "affine", "elastic")
 
 
 def generator(seed: int, purpose: str, epoch: int = 0) -> np.random.Generator:

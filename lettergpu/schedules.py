@@ -19,9 +19,25 @@ def cosine(done: float, warmup: float) -> float:
     return _rise(done, warmup) if done < warmup else (1 + math.cos(math.pi * (done - warmup) / (1 - warmup))) / 2
 
 
+def step(done: float, warmup: float) -> float:
+    """A tenth from half of the training on, a hundredth over its last quarter."""
+    return _rise(done, warmup) * (1.0 if done < 0.5 else 0.1 if done < 0.75 else 0.01)
+
+
+def exponential(done: float, warmup: float) -> float:
+    """By the same factor each step, down to a hundredth."""
+    return _rise(done, warmup) if done < warmup else 0.01 ** ((done - warmup) / (1 - warmup))
+
+
 def _rise(done: float, warmup: float) -> float:
     """From near 0 (a rate of 0 would waste the first step) to 1 in a straight line over the warm-up, then 1."""
     return min(1.0, (done + 0.01) / (warmup + 0.01))
 
 
-SCHEDULES: dict[str, Callable[[float, float], float]] = {"constant": constant, "linear": linear, "cosine": cosine}
+SCHEDULES: dict[str, Callable[[float, float], float]] = {
+    "constant": constant,
+    "linear": linear,
+    "cosine": cosine,
+    "step": step,
+    "exponential": exponential,
+}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lettergpu.augment import affine, rotations, warp
+from lettergpu.augment import moved, rotations, warp, wave_heights, waves
 
 
 def pictures(count=5, height=28, width=28, seed=13):
@@ -9,7 +9,7 @@ def pictures(count=5, height=28, width=28, seed=13):
 
 
 def rotate(images, angles):
-    return affine(images, rotations(angles, *images.shape[1:]))
+    return moved(images, rotations(angles, *images.shape[1:]))
 
 
 def test_no_turn_changes_nothing(device):
@@ -31,6 +31,42 @@ def test_each_image_has_its_own_angle(device):
     for i in range(3):
         alone = rotate(device.put(images[i : i + 1]), device.put(angles[i : i + 1]))
         np.testing.assert_array_equal(together[i], device.fetch(alone)[0])
+
+
+def test_bends_add_waves_to_where_a_pixel_comes_from(device):
+    rng = np.random.default_rng(15)
+    images, maps = pictures(3, 28, 20), rotations(np.asarray([0.1, 0.0, -0.2]), 28, 20)
+    bends = rng.normal(size=(3, 2, 4, 4))
+    got = moved(device.put(images), device.put(np.concat([maps, bends.reshape(3, 2, 16)], axis=-1)))
+    row, column = np.mgrid[:28, :20]
+    for k in range(3):
+        y, x = (maps[k, axis] @ np.stack([row, column, np.ones_like(row)]).reshape(3, -1) for axis in range(2))
+        for i, j in np.ndindex(4, 4):
+            wave = np.cos(np.pi * i * (row + 0.5) / 28) * np.cos(np.pi * j * (column + 0.5) / 20)
+            y, x = y + bends[k, 0, i, j] * wave.ravel(), x + bends[k, 1, i, j] * wave.ravel()
+        expected = warp(images[k : k + 1], y.reshape(1, 28, 20), x.reshape(1, 28, 20))
+        np.testing.assert_allclose(device.fetch(got)[k], expected[0], atol=1e-12)
+
+
+@pytest.mark.parametrize("sigma", [4.0, 7.0])
+def test_bends_are_smoothed_noise_of_mean_square_1(sigma):
+    """Against SciPy's way: noise, filtered by a Gaussian that is mirrored at the borders, its mean taken away."""
+    n, rng = 8, np.random.default_rng(16)
+    noise = rng.normal(size=(4000, n, n)) * wave_heights(sigma, n, 28)
+    basis = np.asarray(waves(np.zeros((1, 2, 3 + n * n)), 28))
+    ours = basis @ noise @ basis.T
+    assert (ours**2).mean() == pytest.approx(1, rel=0.05)
+    place = np.arange(-56, 84)
+    kernel = np.exp(-((place[:, None] - np.arange(28)) ** 2) / (2 * sigma**2)) / (sigma * np.sqrt(2 * np.pi))
+    mirrored = np.where((place // 28) % 2 == 0, place % 28, 27 - place % 28)
+    smooth = np.zeros((28, 28))
+    np.add.at(smooth, mirrored, kernel)
+    theirs = smooth.T @ rng.normal(size=(4000, 28, 28)) @ smooth
+    theirs -= theirs.mean(axis=(1, 2), keepdims=True)
+    theirs /= np.sqrt((theirs**2).mean())
+    for apart in (1, 5, 10):
+        together = [(field[:, :, apart:] * field[:, :, :-apart]).mean() for field in (ours, theirs)]
+        assert together[0] == pytest.approx(together[1], abs=0.06)
 
 
 def test_turning_there_and_back_keeps_a_smooth_picture(device):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lettergpu import batches as module
-from lettergpu.augment import affine, rotations
+from lettergpu.augment import moved, rotations
 from lettergpu.batches import batches, draw_angles, draw_maps
 from lettergpu.config import Config
 from lettergpu.data.letters import Examples
@@ -42,6 +42,7 @@ def test_the_order_follows_from_seed_and_epoch_alone(few_letters):
     assert labels(3) == labels(3)
     assert labels(3) != labels(4)
     assert labels(3) != labels(3, seed=1)
+    assert labels(3, shuffle=False) == labels(4, shuffle=False) == few_letters.train.labels.tolist()
 
 
 def test_pieces_of_a_full_batch(few_letters, monkeypatch):
@@ -63,6 +64,19 @@ def test_about_half_are_turned_by_10_to_15_degrees_either_way():
     assert (turned > 0).mean() == pytest.approx(0.5, abs=0.02)
     assert (draw_angles(100, Config(), epoch=2) != draw_angles(100, Config(), epoch=1)).any()
     assert not draw_angles(100, Config(rotation_chance=0.0), epoch=1).any()
+
+
+def test_elastic_bends_every_image_on_top_of_the_affine_map():
+    config = Config(augment="elastic", elastic=(1.5, 4.0))
+    moves, maps = draw_maps(4000, config, epoch=1)
+    assert moves.all()
+    assert maps.shape == (4000, 2, 28)
+    affine = draw_maps(4000, dataclasses.replace(config, augment="affine"), epoch=1)[1]
+    np.testing.assert_array_equal(maps[:, :, :3], affine.astype(np.float32))
+    basis = np.cos(np.pi / 28 * np.arange(5) * (np.arange(28)[:, None] + 0.5))
+    fields = basis @ maps[:, :, 3:].reshape(4000, 2, 5, 5) @ basis.T
+    assert np.sqrt((fields**2).mean()) == pytest.approx(1.5, rel=0.03)
+    assert (draw_maps(5, config, epoch=2)[1] != draw_maps(5, config, epoch=1)[1]).any()
 
 
 def test_affine_maps_move_every_image_within_what_is_allowed():
@@ -93,4 +107,4 @@ def test_turned_rows_are_the_rotated_images_with_their_own_labels(few_letters, d
     angles = np.empty(400, np.float32)
     angles[generator(config.seed, "order", 1).permutation(400)] = draw_angles(400, config, 1)
     plain = letters.train.images[rows].astype(np.float32) / 255
-    np.testing.assert_allclose(x, affine(plain, rotations(angles[rows], 28, 28)), atol=1e-5)
+    np.testing.assert_allclose(x, moved(plain, rotations(angles[rows], 28, 28)), atol=1e-5)

@@ -61,10 +61,10 @@ def test_help_names_every_setting_with_its_default(tmp_path):
         "batch-size",
     ]:
         assert f"--{name} " in text, name
-    for name in ["epochs", "patience", "augment", "validation", "seed", "out", "recipe", "resume"]:
+    for name in ["epochs", "patience", "augment", "validation", "seed", "shuffle", "out", "recipe", "resume"]:
         assert f"--{name} " in text, name
     for choices in CHOICES.values():
-        assert ", ".join(choices) in " ".join(text.split())
+        assert ", ".join(choices) in " ".join(text.replace("│", " ").split())
     assert "[default: (512,256,128)]" in text
 
 

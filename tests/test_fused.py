@@ -228,7 +228,8 @@ def test_assemble(dtype, place):
     for moved in (0, 9, 17) if dtype == np.float32 else [9]:
         maps = rotations(rng.uniform(-1, 1, moved), 28, 28)
         maps[:2] *= 1.7  # far outside
-        maps = maps.astype(dtype)
+        bends = rng.normal(size=(moved, 2, 25 if moved == 9 else 0))
+        maps = np.concatenate([maps, bends], axis=-1).astype(dtype)
         got = place.fetch(fused.assemble(place.put(images), place.put(rows), place.put(maps), dtype))
         assert got.dtype == dtype
         expected = batches.assemble(images, rows, maps.astype(np.float64), np.float64)

@@ -140,12 +140,14 @@ def test_momentum_step(l2, nesterov, compiled):
     np.testing.assert_allclose(ours.velocity, generic.velocity, rtol=4 * EPS, atol=4 * EPS)
 
 
+@pytest.mark.parametrize("bends", [0, 25])
 @pytest.mark.parametrize("moved", [0, 9, 17])
-def test_assemble(moved, compiled):
+def test_assemble(moved, bends, compiled):
     rng = np.random.default_rng(49)
     images, rows = rng.integers(0, 256, (40, 784)).astype(np.uint8), rng.permutation(40)[:17]
     maps = rotations(rng.uniform(-1, 1, moved), 28, 28).astype(np.float32)
     maps[:2] *= 1.7  # far outside
+    maps = np.concat([maps, rng.normal(size=(moved, 2, bends)).astype(np.float32)], axis=-1)
     got = native.assemble(images, rows, maps, np.float32)
     expected = batches.assemble(images, rows, wide(maps), np.float64)
     np.testing.assert_allclose(got, expected, rtol=EPS, atol=60 * EPS)
