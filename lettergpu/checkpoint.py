@@ -35,8 +35,10 @@ class Checkpoint:
     state: State | None
 
 
-def save(path: Path, network: Network, config: Config, fingerprint: str, state: State | None = None) -> None:
-    """Write a network, or with `state` all that it takes to resume its training."""
+def save(
+    path: Path, network: Network, config: Config, fingerprint: str, state: State | None = None, *, best: bool = False
+) -> None:
+    """Write a network, or with `state` all that it takes to resume its training; with `best` too, the best of that."""
     header = {
         "lettergpu": FORMAT,
         "sizes": json.dumps(network.sizes),
@@ -49,6 +51,8 @@ def save(path: Path, network: Network, config: Config, fingerprint: str, state: 
     }
     if state is None:
         tensors = {"parameters": network.device.fetch(network.parameters)}
+    elif best:
+        tensors = {"parameters": state.best_parameters}
     else:
         tensors = {name: getattr(state, name) for name in ("parameters", "velocity", "best_parameters")}
         header |= {"epoch": str(state.epoch), "best_epoch": str(state.best_epoch), "best_loss": state.best_loss.hex()}

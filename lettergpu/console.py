@@ -59,7 +59,7 @@ def follow(run: Run, letters: Letters, device: Device) -> None:
         bar_format="{desc}{percentage:3.0f}%|{bar}| {rate_fmt}, <{remaining} left{postfix}",  # may stop early
         dynamic_ncols=True,
     )
-    with bar, _interruptible() as interrupted:
+    with bar, interruptible("Stopping after this epoch") as interrupted:
         bar.set_description_str(f"epoch {done + 1}/{config.epochs} ")
         try:
             for report in fit(config, letters, device=device, state=run.state, on_batch=bar.update):
@@ -99,7 +99,7 @@ def _epoch_line(report: EpochReport) -> str:
 
 
 @contextmanager
-def _interruptible() -> Iterator[Any]:
+def interruptible(said: str) -> Iterator[Any]:
     """Turn the first Ctrl-C into a flag, which the function that this yields tells."""
     asked = False
 
@@ -109,7 +109,7 @@ def _interruptible() -> Iterator[Any]:
             raise KeyboardInterrupt
         asked = True
         with tqdm.external_write_mode():
-            print("Stopping after this epoch (Ctrl-C again: at once)", file=sys.stderr, flush=True)
+            print(f"{said} (Ctrl-C again: at once)", file=sys.stderr, flush=True)
 
     before = signal.signal(signal.SIGINT, handle)
     try:

@@ -1,12 +1,13 @@
 """Pictures: loss curves, the confusion matrix, misclassified letters, a contact sheet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from .activations import ACTIVATIONS
 from .files import replacing
 from .metrics import Evaluation, most_confident_errors
 
@@ -77,4 +78,67 @@ def plot_preview(path: Path, images: np.ndarray, labels: np.ndarray, classes: Se
     axes = figure.subplots()
     axes.imshow(sheet, cmap="gray", vmin=0, vmax=255)
     axes.set(xticks=[], yticks=[(row + 0.5) * side for row in range(len(classes))], yticklabels=classes)
+    _save(figure, path)
+
+
+def plot_curves(
+    path: Path, curves: Mapping[str, Sequence[dict[str, float]]], *, over_seconds: bool = False, columns: int = 4
+) -> None:
+    """Training and validation loss, a panel a model; or all validation losses in one panel, over seconds.
+
+    curves: each model's rows of metrics.csv.
+    """
+    if over_seconds:
+        figure = Figure(figsize=(8, 5), layout="constrained")
+        axes = figure.subplots()
+        for name, rows in curves.items():
+            seconds = np.cumsum([row["seconds"] for row in rows])
+            axes.plot(seconds, [row["val_loss"] for row in rows], label=name)
+        axes.set(xlabel="seconds", ylabel="validation loss", xscale="log")
+        axes.grid(alpha=0.3)
+        axes.legend()
+        return _save(figure, path)
+    columns = min(columns, len(curves))
+    lines = -(-len(curves) // columns)
+    figure = Figure(figsize=(3.2 * columns, 2.6 * lines), layout="constrained")
+    panels = np.ravel(figure.subplots(lines, columns, sharey=True))
+    for axes in panels[len(curves) :]:
+        axes.set_axis_off()
+    for axes, (name, rows) in zip(panels, curves.items(), strict=False):
+        for part, label in (("train", "training"), ("val", "validation")):
+            axes.plot([row["epoch"] for row in rows], [row[f"{part}_loss"] for row in rows], label=label)
+        axes.set_title(name, fontsize=8)
+        axes.grid(alpha=0.3)
+    later = [row["train_loss"] for rows in curves.values() for row in rows[len(rows) // 50 :]]
+    panels[0].set(ylabel="loss", ylim=(0, 1.1 * max(later)))  # the first few may be many times as high
+    panels[0].legend()
+    return _save(figure, path)
+
+
+def plot_activations(path: Path) -> None:
+    """Every activation with its derivative."""
+    shown = [activation for activation in ACTIVATIONS.values() if activation.name != "identity"]
+    z = np.linspace(-5.0, 5.0, 501)
+    figure = Figure(figsize=(13, 5.5), layout="constrained")
+    panels = figure.subplots(2, -(-len(shown) // 2)).ravel()
+    for axes in panels[len(shown) :]:
+        axes.set_axis_off()
+    for axes, activation in zip(panels, shown, strict=False):
+        axes.plot(z, activation.value(z), label="g(z)")
+        axes.plot(z, activation.slope(z), label="g'(z)", linestyle="--")
+        axes.set(title=activation.name, ylim=(-1.5, 3))
+        axes.grid(alpha=0.3)
+    panels[0].legend()
+    _save(figure, path)
+
+
+def plot_error_bars(path: Path, scores: dict[str, list[float]], label: str) -> None:
+    """Each name's scores as points, with their mean and standard deviation."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for place, values in enumerate(scores.values()):
+        axes.plot([place] * len(values), values, "o", color="C0", alpha=0.5)
+        axes.errorbar(place + 0.15, np.mean(values), np.std(values, ddof=min(1, len(values) - 1)), fmt="s", color="C1")
+    axes.set(xticks=range(len(scores)), xticklabels=scores, ylabel=label)
+    axes.grid(alpha=0.3)
     _save(figure, path)

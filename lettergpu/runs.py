@@ -41,6 +41,7 @@ class Run:
     rows: list[dict[str, float]] = field(default_factory=list)
     state: State | None = None
     made_folder: bool = False
+    written_best: int = 0  # the epoch of the network in best.safetensors, as far as is known
 
     @classmethod
     def create(cls, out: Path | None, config: Config, letters: Letters) -> "Run":
@@ -82,17 +83,24 @@ class Run:
         if self.made_folder:
             self.folder.rmdir()
 
-    def record(self, report: EpochReport) -> None:
-        """Write what an epoch came to. `last` is written at the end: a crash before it makes this epoch run again."""
+    def record(self, report: EpochReport, *, write: bool = True) -> None:
+        """Write what an epoch came to, or keep it until the next call that does.
+
+        `last` is written at the end: a crash before it makes the epochs since the one before it run again.
+        """
         self.rows.append({name: getattr(report, name) for name in METRICS})
+        self.state = report.state
+        if not write:
+            return
         with replacing(self.folder / "metrics.csv") as partial, partial.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(METRICS)
             writer.writerows([f"{row[name]:.8g}" for name in METRICS] for row in self.rows)
-        if report.state.best_epoch == report.epoch:
-            checkpoint.save(self.folder / checkpoint.BEST, report.network, self.config, self.fingerprint)
-        checkpoint.save(self.folder / checkpoint.LAST, report.network, self.config, self.fingerprint, report.state)
-        self.state = report.state
+        identity = report.network, self.config, self.fingerprint, report.state
+        if report.state.best_epoch > self.written_best:
+            checkpoint.save(self.folder / checkpoint.BEST, *identity, best=True)
+            self.written_best = report.state.best_epoch
+        checkpoint.save(self.folder / checkpoint.LAST, *identity)
 
     def finish(self, letters: Letters, device: Device) -> dict[str, Any]:
         """Evaluate the best network, write summary.json and the pictures, and return the summary."""
