@@ -9,6 +9,8 @@ namespace lettergpu {
 LETTERGPU_FN float floor_(float x) { return floorf(x); }
 LETTERGPU_FN double floor_(double x) { return floor(x); }
 
+template <typename C> struct Corners { C a, b, c, d; };  // of a square of four pixels: a b above c d
+
 // The bytes of an image, dark outside. Images: anything that is indexed by a number, so that strides are its business.
 template <int height, int width, typename C, typename Images>
 struct Bytes {
@@ -18,18 +20,19 @@ struct Bytes {
         const bool inside = 0 <= row && row < height && 0 <= column && column < width;
         return inside ? C(images[first + row * width + column]) : C(0);
     }
+    LETTERGPU_FN Corners<C> corners(int row, int column) const {
+        return {at(row, column), at(row, column + 1), at(row + 1, column), at(row + 1, column + 1)};
+    }
 };
 
-// The image at (y, x), in pixels from the centre of the top left one. Image: what says at(row, column), also one outside
+// The image at (y, x), in pixels from the centre of the top left one. Image: what has corners(row, column)
 template <int height, int width, typename C, typename Image>
 LETTERGPU_FN C bilinear(const Image& image, C y, C x) {
     y = at_least(at_most(y, C(height)), C(-1));  // a pixel outside is as dark as a hundred
     x = at_least(at_most(x, C(width)), C(-1));
     const C top = at_most(floor_(y), C(height - 1)), left = at_most(floor_(x), C(width - 1));
-    const int row = int(top), column = int(left);
-    const C a = image.at(row, column), b = image.at(row, column + 1);
-    const C c = image.at(row + 1, column), d = image.at(row + 1, column + 1);
-    const C upper = fma_(x - left, b - a, a), lower = fma_(x - left, d - c, c);
+    const Corners<C> at = image.corners(int(top), int(left));
+    const C upper = fma_(x - left, at.b - at.a, at.a), lower = fma_(x - left, at.d - at.c, at.c);
     return fma_(y - top, lower - upper, upper);
 }
 
