@@ -90,16 +90,20 @@ class Run:
         """
         self.rows.append({name: getattr(report, name) for name in METRICS})
         self.state = report.state
-        if not write:
-            return
+        if write:
+            self.write(report.network)
+
+    def write(self, network: Network) -> None:
+        """Write all that is recorded. network: what the state's parameters belong to."""
+        assert self.state is not None
         with replacing(self.folder / "metrics.csv") as partial, partial.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(METRICS)
             writer.writerows([f"{row[name]:.8g}" for name in METRICS] for row in self.rows)
-        identity = report.network, self.config, self.fingerprint, report.state
-        if report.state.best_epoch > self.written_best:
+        identity = network, self.config, self.fingerprint, self.state
+        if self.state.best_epoch > self.written_best:
             checkpoint.save(self.folder / checkpoint.BEST, *identity, best=True)
-            self.written_best = report.state.best_epoch
+            self.written_best = self.state.best_epoch
         checkpoint.save(self.folder / checkpoint.LAST, *identity)
 
     def finish(self, letters: Letters, device: Device) -> dict[str, Any]:

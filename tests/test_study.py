@@ -14,6 +14,7 @@ from lettergpu.device import CPU
 from lettergpu.errors import LettergpuError
 from lettergpu.metrics import evaluate
 from lettergpu.study import console, naive, rows, running, writing
+from lettergpu.training import Diverged
 
 
 @pytest.fixture(scope="module")
@@ -93,14 +94,18 @@ def test_a_table_is_trained_once_and_laid_beside_what_was_published(tmp_path, fe
         follow(tmp_path, running.tenth(few), "perceptrons")
 
 
-def test_stopped_and_begun_again_it_comes_to_the_same(tmp_path, few, monkeypatch):
+def test_stopped_and_begun_again_it_comes_to_the_same(tmp_path, few):
     row = rows.Row("one", replace(rows.FULL_BATCH, hidden=(16,), activation="mish", epochs=40))
     whole, halves = (running.Place(tmp_path / name, few, CPU) for name in ("whole", "halves"))
-    nothing = lambda *_: None  # noqa: E731
+
+    def nothing(_):
+        pass
+
     expected = running.train(whole, row, nothing, nothing, lambda: False)
     seen = []
     assert running.train(halves, row, nothing, seen.append, lambda: len(seen) >= 17) is None
     assert running.finished(halves, row) is None
+    assert checkpoint.read(halves.of(row) / checkpoint.LAST).state.epoch == 18
     got = running.train(halves, row, nothing, nothing, lambda: False)
     timeless = [{key: value for key, value in summary.items() if key != "seconds"} for summary in (got, expected)]
     assert timeless[0] == timeless[1]
@@ -122,6 +127,26 @@ def test_a_row_that_diverges_is_told_not_raised(tmp_path, few, capsys):
     found = running.result(row, "dropped", summary, 6506)
     assert found["diverged"] == 1
     assert "diverged in iteration 1" in writing.line(found)
+    assert running.finished(running.Place(tmp_path, few, CPU), row) == summary
+
+
+def test_a_row_that_diverges_before_its_first_checkpoint_keeps_its_best(tmp_path, few, monkeypatch):
+    def two_epochs(*arguments, **options):
+        for number, report in enumerate(fit(*arguments, **options)):
+            if number == 2:
+                raise Diverged("the loss became nan")
+            yield report
+
+    fit = running.fit
+    monkeypatch.setattr(running, "fit", two_epochs)
+    row, place = (
+        rows.Row("wild", replace(Config(), hidden=(8,), augment="none", epochs=5)),
+        running.Place(tmp_path, few, CPU),
+    )
+    summary = running.train(place, row, lambda _: None, lambda _: None, lambda: False)
+    assert (summary["diverged"], summary["epochs"]) == (3, 2)
+    assert summary["test"]["top1"] == evaluate(checkpoint.load(place.of(row)), few.test.images, few.test.labels).top(1)
+    assert running.finished(place, row) == summary
 
 
 def test_the_naive_network_fails_as_the_report_says_and_the_stable_one_does_not(few):

@@ -1,12 +1,10 @@
 """What a person sees of the study: a bar over all rows, a line a row."""
 
 import sys
-from typing import Any
 
 from tqdm import tqdm
 
 from .. import checkpoint
-from ..config import Config
 from ..console import interruptible
 from ..runs import Run
 from . import naive, running, writing
@@ -18,23 +16,19 @@ LIKELY_EPOCHS = 15  # of a training that stops by itself
 
 def follow(place: Place, only: str | None, class_weight: str, seeds: int, quick: bool) -> None:
     """Train what is not yet trained, and write what was found after each row. Ctrl-C stops at a checkpoint."""
-    every = tables(class_weight, seeds)
+    every, letters = tables(class_weight, seeds), place.letters
+    findings = writing.Findings(place, every, class_weight, seeds, quick)
     wanted = {row.model: row for table in chosen(every, only) for row in table.rows}
-    about = {"class_weight": class_weight, "seeds": seeds, "quick": quick}
-    classes, letters = len(place.letters.classes), place.letters
-    home = {row.model: table.name for table in reversed(every) for row in table.rows}
-    results: writing.Results = {}
-    for table in every:
-        for row in table.rows:
-            if (summary := running.finished(place, row)) is not None:
-                results[row.model] = running.result(row, home[row.model], summary, writing.parameters(row, classes))
-    waiting = [row for row in wanted.values() if row.model not in results]
+    classes = len(letters.classes)
+    for row in {row.model: row for table in every for row in table.rows}.values():
+        if (summary := running.finished(place, row)) is not None:
+            findings.add(row, summary)
+    waiting = [row for row in wanted.values() if row.model not in findings.results]
     print(f"Letters  {letters.description}")
     print(f"Study    {place.folder}: {len(wanted) - len(waiting)} of {len(wanted)} rows are done", flush=True)
 
-    failures: dict[str, naive.Outcome] = {}
-    if only in (None, "deeper"):
-        failures = {start: naive.run(start, letters.train, classes, place.device) for start in naive.STARTS}
+    if any(model.startswith("Deeper_") for model in (*wanted, *findings.results)):
+        findings.failures = {start: naive.run(start, letters.train, classes, place.device) for start in naive.STARTS}
     work = {row.model: _work(row, len(letters.train), classes) for row in wanted.values()}
     done = sum(work.values()) - sum(work[row.model] for row in waiting)
     bar = tqdm(
@@ -61,34 +55,26 @@ def follow(place: Place, only: str | None, class_weight: str, seeds: int, quick:
             summary = running.train(place, row, on_batch, on_epoch, interrupted)
             if summary is None:
                 break
-            results[row.model] = running.result(row, home[row.model], summary, per_image)
+            found = findings.add(row, summary)
             done += work[row.model]
             bar.n = done
             bar.refresh()
             with tqdm.external_write_mode():
-                print(writing.line(results[row.model]), flush=True)
-            ordered = {name: results[name] for name in home if name in results}
-            writing.write(place, every, ordered, failures, None, about)
-    _end(place, every, {name: results[name] for name in home if name in results}, failures, about)
+                print(writing.line(found), flush=True)
+            writing.write(findings)
+    if BEST in findings.results:
+        findings.angles = running.multi_angle(checkpoint.load(place.folder / "runs" / BEST, place.device), letters.test)
+    writing.write(findings)
+    writing.draw(findings)
+    print(f"\nTables: {place.folder / 'study.md'}, study.json; figures beside them")
     if interrupted():
         print(f"Stopped; the same command goes on in {place.folder}", file=sys.stderr)
         raise SystemExit(130)
 
 
-def _end(
-    place: Place, every: Any, results: writing.Results, failures: dict[str, naive.Outcome], about: dict[str, Any]
-) -> None:
-    angles = None
-    if BEST in results:
-        angles = running.multi_angle(checkpoint.load(place.folder / "runs" / BEST, place.device), place.letters.test)
-    writing.write(place, every, results, failures, angles, about)
-    writing.draw(place, every, results)
-    print(f"\nTables: {place.folder / 'study.md'}, study.json; figures beside them")
-
-
 def _work(row: Row, images: int, classes: int) -> int:
     """A row's share of all there is to compute: images trained on, times parameters."""
-    config: Config = row.config
+    config = row.config
     epochs = min(config.epochs, LIKELY_EPOCHS) if config.batch_size and config.patience else config.epochs
     share = 1 - float(config.validation) if isinstance(config.validation, float) else 1.0
     return round(images * share) * epochs * writing.parameters(row, classes)

@@ -18,6 +18,7 @@ from ..data import SIDE
 from ..data.letters import Examples, Letters
 from ..device import Device
 from ..errors import LettergpuError
+from ..files import replacing
 from ..losses import LOSSES
 from ..network import CHUNK, Network
 from ..runs import Run
@@ -81,18 +82,28 @@ def train(
     written, diverged, report = time.monotonic(), None, None
     try:
         for report in fit(run.config, place.letters, device=place.device, state=run.state, on_batch=on_batch):
-            write = interrupted() or report.state.finished(run.config) or time.monotonic() - written > EVERY
+            stop, done = interrupted(), report.state.finished(run.config)
+            write = stop or done or time.monotonic() - written > EVERY
             run.record(report, write=write)
             on_epoch(run)
             if write:
                 written = time.monotonic()
-            if interrupted() and not report.state.finished(run.config):
+            if stop and not done:
                 return None
     except Diverged:
         diverged = (run.state.epoch if run.state else 0) + 1
-        if report is None:
-            return {"diverged": diverged, "seconds": 0.0, "epochs": 0}
-    return run.finish(place.letters, place.device) | ({"diverged": diverged} if diverged else {})
+        if report is not None:
+            run.write(report.network)
+    if run.state is None:  # not one epoch
+        data = {"fingerprint": place.letters.fingerprint}
+        summary: dict[str, Any] = {"seconds": 0.0, "epochs": 0, "data": data}
+    else:
+        summary = run.finish(place.letters, place.device)
+    if diverged:
+        summary["diverged"] = diverged
+        with replacing(folder / "summary.json") as partial:
+            partial.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    return summary
 
 
 def multi_angle(network: Network, test: Examples) -> dict[str, float]:

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import statistics
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
@@ -13,7 +14,7 @@ from ..files import replacing
 from ..network import parameter_count
 from . import naive
 from .rows import BEST, Row, Table
-from .running import ANGLES, Place
+from .running import ANGLES, Place, result
 
 Results = dict[str, dict[str, Any]]  # by model, as `running.result` makes them
 AGAINST_SECONDS = ("Deeper_relu_512_256_128_he", "Momentum_0.9", BEST)
@@ -35,32 +36,54 @@ def line(found: dict[str, Any]) -> str:
     return f"{name:34} test {found['measured_test']:.2f}   {beside}   {seconds}"
 
 
-def write(
-    place: Place,
-    every: list[Table],
-    results: Results,
-    failures: dict[str, naive.Outcome],
-    angles: dict[str, float] | None,
-    about: dict[str, Any],
-) -> None:
-    """study.json and study.md, of the rows that are done. failures: of the naive network, by its start."""
-    rows = [_naive_result(start, outcome) for start, outcome in failures.items()]
-    rows += results.values()
+@dataclass
+class Findings:
+    """What is known so far. results: of the rows that are done. failures: of the naive network, by its start.
+
+    angles: the test accuracy with multi-angle prediction and without. class_weight, seeds, quick: the options.
+    """
+
+    place: Place
+    tables: list[Table]
+    class_weight: str
+    seeds: int
+    quick: bool
+    results: Results = field(default_factory=dict)
+    failures: dict[str, naive.Outcome] = field(default_factory=dict)
+    angles: dict[str, float] | None = None
+
+    def add(self, row: Row, summary: dict[str, Any]) -> dict[str, Any]:
+        """The result of a row that is done. It is kept in the tables' order, under the first that has the row."""
+        home: dict[str, str] = {}
+        for table in self.tables:
+            for each in table.rows:
+                home.setdefault(each.model, table.name)
+        count = parameters(row, len(self.place.letters.classes))
+        self.results[row.model] = result(row, home[row.model], summary, count)
+        self.results = {model: self.results[model] for model in home if model in self.results}
+        return self.results[row.model]
+
+
+def write(findings: Findings) -> None:
+    """study.json and study.md."""
+    place = findings.place
+    rows = [_naive_result(start, outcome) for start, outcome in findings.failures.items()]
+    rows += findings.results.values()
     with replacing(place.folder / "study.json") as partial:
         partial.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     with replacing(place.folder / "study.md") as partial:
-        partial.write_text(
-            "\n".join(_markdown(place, every, results, failures, angles, about)) + "\n", encoding="utf-8"
-        )
+        partial.write_text("\n".join(_markdown(findings)) + "\n", encoding="utf-8")
 
 
-def draw(place: Place, every: list[Table], results: Results) -> None:
+def draw(findings: Findings) -> None:
     """The figures that the rows which are done allow; none shows an image of a letter."""
     from ..plots import plot_activations, plot_curves, plot_error_bars
 
+    place = findings.place
+    results = {model: found for model, found in findings.results.items() if found["iterations"]}
     figures = place.folder / "figures"
     plot_activations(figures / "activations.png")
-    for table in every:
+    for table in findings.tables:
         curves = {row.model: _metrics(place.of(row)) for row in table.rows if row.model in results}
         if curves:
             plot_curves(figures / f"loss-{table.name}.png", curves)
@@ -108,27 +131,21 @@ def _noise(results: Results) -> float | None:
     return statistics.mean(spreads) ** 0.5 if spreads else None
 
 
-def _markdown(
-    place: Place,
-    every: list[Table],
-    results: Results,
-    failures: dict[str, naive.Outcome],
-    angles: dict[str, float] | None,
-    about: dict[str, Any],
-) -> list[str]:
+def _markdown(findings: Findings) -> list[str]:
+    place, results, failures, angles = findings.place, findings.results, findings.failures, findings.angles
     noise = _noise(results)
     lines = ["# The report's tables, run again", ""]
-    if about["quick"]:
+    if findings.quick:
         lines += ["**Quick: on a tenth of the training letters. Not comparable with what was published.**", ""]
     letters = place.letters.description.replace(f" from {place.letters.source}", "")  # the tables may travel
     lines += [
         f"{letters[0].upper()}{letters[1:]}; {len(place.letters.train):,} letters to train and validate on, "
         f"{len(place.letters.test):,} to test on. "
-        f"`lettergpu study --class-weight {about['class_weight']} --seeds {about['seeds']}`, "
+        f"`lettergpu study --class-weight {findings.class_weight} --seeds {findings.seeds}`, "
         f"{place.device.name}, lettergpu {version('lettergpu')}. Accuracies in percent, differences in points."
     ]
-    lines += ["", *_summary(every, results), ""]
-    for table in every:
+    lines += ["", *_summary(findings.tables, results), ""]
+    for table in findings.tables:
         done = [results[row.model] for row in table.rows if row.model in results]
         if not done and not (table.name == "deeper" and failures):
             continue
