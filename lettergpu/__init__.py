@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .data.letters import load_letters as load_letters
     from .errors import LettergpuError as LettergpuError
     from .network import Network as Network
+    from .reading import Letter as Letter
+    from .reading import Reading as Reading
+    from .reading import read as read
     from .training import fit as fit
 
 __version__ = "0.1.0"
@@ -19,10 +22,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "Config": "config",
     "LettergpuError": "errors",
+    "Letter": "reading",
     "Network": "network",
+    "Reading": "reading",
     "fit": "training",
     "load": "checkpoint",
     "load_letters": "data.letters",
+    "read": "reading",
 }
 __all__ = list(_HOMES)
 

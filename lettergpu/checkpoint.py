@@ -11,6 +11,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
@@ -36,9 +37,19 @@ class Checkpoint:
 
 
 def save(
-    path: Path, network: Network, config: Config, fingerprint: str, state: State | None = None, *, best: bool = False
+    path: Path,
+    network: Network,
+    config: Config,
+    fingerprint: str,
+    state: State | None = None,
+    *,
+    best: bool = False,
+    half: bool = False,
 ) -> None:
-    """Write a network, or with `state` all that it takes to resume its training; with `best` too, the best of that."""
+    """Write a network, or with `state` all that it takes to resume its training; with `best` too, the best of that.
+
+    half: a network's parameters as float16, half as large; they are read as float32 again.
+    """
     header = {
         "lettergpu": FORMAT,
         "sizes": json.dumps(network.sizes),
@@ -50,7 +61,8 @@ def save(
         "fingerprint": fingerprint,
     }
     if state is None:
-        tensors = {"parameters": network.device.fetch(network.parameters)}
+        parameters = network.device.fetch(network.parameters)
+        tensors = {"parameters": parameters.astype(np.float16) if half else parameters}
     elif best:
         tensors = {"parameters": state.best_parameters}
     else:
@@ -86,15 +98,17 @@ def read(path: Path, device: Device = CPU) -> Checkpoint:
             raise ValueError("its tensors are not of the shape that its header promises")
         if len(json.loads(header["classes"])) != sizes[-1]:
             raise ValueError("it does not name each of its classes")
+        # half floats only save space
+        parameters = tensors["parameters"].astype(np.promote_types(tensors["parameters"].dtype, np.float32), copy=False)
         network = Network(
             sizes,
             activation=header["activation"],
             loss=header["loss"],
             classes=json.loads(header["classes"]),
             device=device,
-            dtype=str(tensors["parameters"].dtype),
+            dtype=str(parameters.dtype),
         )
-        network.parameters[...] = device.put(tensors["parameters"])
+        network.parameters[...] = device.put(parameters)
         state = None
         if "epoch" in header:
             best_loss = float.fromhex(header["best_loss"])

@@ -95,6 +95,15 @@ class Network:
             pixels = self.device.namespace.reshape(chunk, (chunk.shape[0], self.sizes[0]))
             yield rows, self.forward(to_floats(pixels, self.parameters.dtype))
 
+    def hidden(self, images: np.ndarray) -> list[np.ndarray]:
+        """The activations of each hidden layer, (n, nodes), on the host, of a few uint8 images (n, 28, 28)."""
+        x = to_floats(self.device.put(images.reshape(len(images), self.sizes[0])), self.parameters.dtype)
+        found = []
+        for layer in self.layers[:-1]:
+            x = layer.forward(x, keep=False)
+            found.append(self.device.fetch(x))
+        return found
+
     def predict_proba(self, images: np.ndarray) -> np.ndarray:
         """Probabilities (n, classes), on the host, of upright uint8 images (n, 28, 28), letter light on dark.
 

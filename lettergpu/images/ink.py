@@ -1,0 +1,119 @@
+"""What of a page is ink: a share of 0 to 1 for each pixel, whatever the light, the paper and the colours.
+
+The paper is what closes over the strokes: a grey-level closing wider than they are. How wide they are is found by a
+first, coarse look. Dividing by the paper takes shadows and gradients out (ink reflects a share of the light), and a
+threshold on what is left, Otsu's or Sauvola's, tells ink from paper.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+from skimage.filters import threshold_otsu, threshold_sauvola
+
+from ..errors import LettergpuError
+
+THRESHOLDS = ("otsu", "sauvola")
+THUMBNAIL = 96  # pixels of the long side, on which colours and polarity are decided and the first look is taken
+FINE = 4.0  # pixels: strokes as wide as this are seen well enough
+FAINTEST = 0.06  # contrast of ink against paper, below which a page counts as empty
+
+
+@dataclass(frozen=True)
+class Ink:
+    """The ink of a page, seen as finely as its strokes need.
+
+    share: float32 (height, width), 0 paper, 1 ink, in between at the edges. mask: bool, where share is at least half.
+    stroke: the width of a pen stroke in pixels of these. scale: pixels of the page to one of these.
+    """
+
+    share: np.ndarray
+    mask: np.ndarray
+    stroke: float
+    scale: int
+
+
+def find_ink(pixels: np.ndarray, binarize: str = "otsu") -> Ink:
+    """The ink of a page of uint8 RGB pixels (height, width, 3). binarize: otsu or sauvola.
+
+    Raises LettergpuError where nothing stands out from the paper.
+    """
+    grey = _dark_on_light(pixels)
+    scale = 1 << max(0, (max(grey.shape) // THUMBNAIL).bit_length() - 1)
+    long_side = max(grey.shape) / scale
+    width, stroke, smooth = max(9.0, long_side / 6), 0.0, max(0.6, long_side / 200)
+    while True:
+        seen = _reduced(grey, scale)
+        smoothed = ndimage.gaussian_filter(seen, smooth)
+        contrast = 1.0 - smoothed / _paper(smoothed, width)
+        mask = contrast > _threshold(contrast)
+        stroke = max(1.0, _stroke(mask), 0.75 * stroke)
+        if scale == 1 or stroke >= FINE:
+            break
+        scale //= 2
+        stroke *= 2.0
+        width, smooth = 6.0 * stroke + 3.0, max(0.6, 0.2 * stroke)
+    seen = ndimage.gaussian_filter(seen, max(0.6, 0.2 * stroke))
+    contrast = 1.0 - seen / _paper(seen, 6.0 * stroke + 3.0)
+    near = ndimage.uniform_filter(np.float32(mask), 2 * int(2.0 * stroke) + 3) > 1e-4
+    if not near.any() or contrast[near].max() < FAINTEST:
+        raise LettergpuError("there is no letter in the picture")
+    ink = contrast > threshold_otsu(contrast[near])
+    if not (near & ~ink).any() or not ink.any():
+        raise LettergpuError("there is no letter in the picture")
+    low, high = np.median(contrast[near & ~ink]), np.percentile(contrast[ink], 60)
+    if high - low < FAINTEST:
+        raise LettergpuError("there is no letter in the picture")
+    middle = (low + high) / 2
+    if binarize == "sauvola":
+        white = 1.0 - np.clip((contrast - low) / (high - low), 0.0, 1.0)
+        window = 2 * int(4.0 * stroke) + 3
+        middle = low + (high - low) * np.clip(1.0 - threshold_sauvola(white, window, k=0.4, r=0.5), 0.4, 0.7)
+    share = np.clip(0.5 + (contrast - middle) / (0.8 * (high - low)), 0.0, 1.0)
+    mask = share >= 0.5
+    return Ink(share.astype(np.float32), mask, max(1.0, _stroke(mask)), scale)
+
+
+def _dark_on_light(pixels: np.ndarray) -> np.ndarray:
+    """float32 (height, width), 8 to 263: the mixture of the colours in which ink and paper differ most, ink the darker.
+
+    Paper is most of a page, so ink is to which side pixels stand out from what is around them.
+    """
+    step = -(-max(pixels.shape) // THUMBNAIL)
+    small = pixels[::step, ::step].astype(np.float32)
+    window = max(small.shape) // 4 + 1
+    off = small - ndimage.uniform_filter(small, (window, window, 0), mode="nearest")
+    mixture = np.linalg.eigh(np.tensordot(off, off, ((0, 1), (0, 1))))[1][:, -1].astype(np.float32)
+    mixture /= np.abs(mixture).sum()
+    if ((off @ mixture) ** 3).sum() > 0:
+        mixture = -mixture
+    darkest = 255.0 * np.minimum(mixture, 0.0).sum()
+    return pixels @ mixture - (darkest - 8.0)  # 8, so that noise in the dark is no contrast
+
+
+def _reduced(grey: np.ndarray, factor: int) -> np.ndarray:
+    """Means of factor x factor pixels; the edges are repeated to full squares."""
+    if factor == 1:
+        return grey
+    height, width = grey.shape
+    grey = np.pad(grey, ((0, -height % factor), (0, -width % factor)), mode="edge")
+    return grey.reshape(grey.shape[0] // factor, factor, grey.shape[1] // factor, factor).mean((1, 3))
+
+
+def _paper(grey: np.ndarray, width: float) -> np.ndarray:
+    """The page without its ink: closed over strokes up to this width, then smoothed."""
+    size = 2 * int(width / 2) + 1
+    closed = ndimage.grey_closing(grey, size=(size, size), mode="nearest")
+    return np.maximum(ndimage.uniform_filter(closed, max(3, size // 2), mode="nearest"), 1.0)
+
+
+def _threshold(contrast: np.ndarray) -> Any:
+    return threshold_otsu(contrast) if np.ptp(contrast) > 0 else 1.0
+
+
+def _stroke(mask: np.ndarray) -> float:
+    """The median width of the strokes: twice the distance to the paper along their middle."""
+    distance = ndimage.distance_transform_edt(np.pad(mask, 1))
+    middle = (distance == ndimage.maximum_filter(distance, 3)) & (distance > 0)
+    return 2.0 * float(np.median(distance[middle])) - 1.0 if middle.any() else 0.0

@@ -1,0 +1,339 @@
+"""Which ink of a page belongs to which letter, and the letters in reading order: lines, words, letters.
+
+Strokes that hang together are fragments; fragments above each other are one letter (the dot of an i). Whether two that
+stand side by side are one broken letter, or a wide one is two that touch, nobody can say by their shapes alone: the
+network judges each possible letter, and of all ways to cut a line the likeliest one is taken.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from ..errors import LettergpuError
+from .ink import Ink
+from .normalise import to_emnist
+
+TILT = 12  # degrees at most that lines are turned back by
+CRUMB = 0.35  # of a letter's height: what is smaller is a dot or a part of a broken stroke, never a letter
+MERGE = 1.0  # what it costs, in log probability, to take two strokes that stand apart for one letter
+CUT = 0.8  # and to cut through a stroke's width of ink
+EACH = 0.1  # and every letter, so that fewer are the likelier
+MOST = 2000  # pieces on a page: of more, which are noise, the largest
+TOGETHER = 4  # fragments of a letter at most
+Box = tuple[float, float, float, float]
+Judge = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass
+class Piece:
+    """Ink of a letter or of a part of one: the components `labels`, from column `left` to column `right`.
+
+    top, bottom: rows. cut: the height of the ink that was cut through at its left edge, in strokes.
+    """
+
+    labels: tuple[int, ...]
+    left: int
+    top: int
+    right: int
+    bottom: int
+    cut: float = 0.0
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+
+@dataclass(frozen=True)
+class Glyph:
+    """A letter found. image: as EMNIST would hold it, uint8 (28, 28). box: left, top, right, bottom in the page."""
+
+    image: np.ndarray
+    box: Box
+
+
+@dataclass
+class Sheet:
+    """The ink of a page, turned so that its lines are level.
+
+    share, labels: (height, width), ink and the number of the component of each pixel, 0 for none. back: 2x3, from
+    these pixels (x, y, 1) to the page's.
+    """
+
+    share: np.ndarray
+    labels: np.ndarray
+    stroke: float
+    back: np.ndarray
+    pieces: list[Piece] = field(default_factory=list)
+
+    def crop(self, piece: Piece) -> np.ndarray:
+        """The ink of this piece alone."""
+        edge = 2
+        top, left = max(0, piece.top - edge), max(0, piece.left - edge)
+        rows, columns = slice(top, piece.bottom + edge), slice(left, piece.right + edge)
+        labels = self.labels[rows, columns]
+        own = np.isin(labels, piece.labels)
+        # what is no component's is the soft edge of one, if it is beside it
+        own |= (labels == 0) & ndimage.binary_dilation(own, iterations=edge)
+        own[:, : piece.left - left] &= labels[:, : piece.left - left] == 0
+        own[:, piece.right - left :] &= labels[:, piece.right - left :] == 0
+        return np.where(own, self.share[rows, columns], 0.0)
+
+    def glyph(self, piece: Piece) -> Glyph:
+        corners = np.array([(x, y, 1.0) for x in (piece.left, piece.right) for y in (piece.top, piece.bottom)])
+        points = corners @ self.back.T
+        (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
+        return Glyph(to_emnist(self.crop(piece), self.stroke), (left, top, right, bottom))
+
+
+def single_letter(ink: Ink) -> Glyph:
+    """All ink of a page, but for specks, as one letter."""
+    sheet = _sheet(ink, 0.0)
+    big = max(piece.height + piece.width for piece in sheet.pieces)
+    kept = [piece for piece in sheet.pieces if piece.height + piece.width > 0.15 * big]
+    inner = [piece for piece in kept if not _at_edge(piece, sheet.share.shape)]
+    return sheet.glyph(_joined(inner or kept))
+
+
+def find_letters(ink: Ink, judge: Judge) -> list[list[list[Glyph]]]:
+    """Lines of words of letters. judge: probabilities (n, classes) of images (n, 28, 28).
+
+    Raises LettergpuError where there is none.
+    """
+    sheet = _sheet(ink, 0.0)
+    height = _letter_height(sheet.pieces, sheet.share.shape)
+    kept = _cleaned(sheet, height)
+    if tilt := _tilt(kept, height):
+        labels = [label for piece in kept for label in piece.labels]
+        share = np.where(np.isin(sheet.labels, labels) | (sheet.labels == 0), ink.share, 0.0)
+        sheet = _sheet(replace(ink, share=share), tilt)
+        kept = sheet.pieces
+        height = _letter_height(kept, sheet.share.shape)
+    lines = _lines(kept, height)
+    found = []
+    for line in lines:
+        letters = _letters(sheet, _fragments(sheet, line, height), height, judge)
+        found.append([[sheet.glyph(piece) for piece in word] for word in _words(letters, height)])
+    if not found:
+        raise LettergpuError("there is no letter in the picture")
+    return found
+
+
+def _sheet(ink: Ink, tilt: float) -> Sheet:
+    """The page turned by `tilt` degrees counter-clockwise, with its components; specks are no pieces."""
+    share, back = ink.share, np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    if tilt:
+        image = Image.fromarray(share)
+        turned = image.rotate(tilt, Image.Resampling.BILINEAR, expand=True)
+        angle = np.radians(tilt)
+        linear = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        centre, new = np.array(image.size) / 2, np.array(turned.size) / 2
+        share, back = np.asarray(turned), np.column_stack([linear, centre - linear @ new])
+    labels, _ = ndimage.label(share >= 0.5, np.ones((3, 3)))
+    areas = np.bincount(labels.ravel())
+    speck = max(0.4 * ink.stroke**2, np.sort(areas[1:])[-MOST] if len(areas) > MOST else 0)
+    pieces = []
+    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
+        if areas[number] > speck:
+            pieces.append(Piece((number,), columns.start, rows.start, columns.stop, rows.stop))
+    if not pieces:
+        raise LettergpuError("there is no letter in the picture")
+    return Sheet(share, labels, ink.stroke, back * ink.scale, pieces)
+
+
+def _joined(pieces: Sequence[Piece]) -> Piece:
+    return Piece(
+        tuple({label for piece in pieces for label in piece.labels}),
+        min(piece.left for piece in pieces),
+        min(piece.top for piece in pieces),
+        max(piece.right for piece in pieces),
+        max(piece.bottom for piece in pieces),
+        pieces[0].cut,
+    )
+
+
+def _at_edge(piece: Piece, shape: tuple[int, ...]) -> bool:
+    return piece.left == 0 or piece.top == 0 or piece.right == shape[1] or piece.bottom == shape[0]
+
+
+def _letter_height(pieces: Sequence[Piece], shape: tuple[int, ...]) -> float:
+    """The height of a letter in this writing: the median, half-way by ink, of those that the edge does not cut."""
+    inner = [piece for piece in pieces if not _at_edge(piece, shape)] or list(pieces)
+    heights = np.sort([piece.height for piece in inner])
+    total = np.cumsum(heights)
+    return float(heights[np.searchsorted(total, total[-1] / 2)])
+
+
+def _tilt(pieces: Sequence[Piece], height: float) -> float:
+    """Degrees by which the lines fall to the right: those for which their rows of ink stand out most."""
+    pieces = [p for p in pieces if 0.4 * height < p.height < 2.5 * height]
+    if len(pieces) < 3 or max(p.right for p in pieces) - min(p.left for p in pieces) < 3.0 * height:
+        return 0.0
+    middles = np.array([((p.left + p.right) / 2, p.top, p.bottom) for p in pieces])
+    unit = height / 24.0
+
+    def sharpness(degrees: float) -> float:
+        slope = np.tan(np.radians(degrees))
+        edges = np.round((middles[:, 1:] - slope * middles[:, :1]) / unit).astype(int)
+        edges -= edges.min()
+        count = edges.max() + 1
+        steps = np.bincount(edges[:, 0], minlength=count) - np.bincount(edges[:, 1], minlength=count)
+        return float((np.cumsum(steps).astype(float) ** 2).sum()) * (1.0 - 0.002 * abs(degrees))
+
+    angles = np.arange(-2 * TILT, 2 * TILT + 1) / 2
+    best = max(angles, key=sharpness)
+    return float(best) if abs(best) >= 1.0 else 0.0
+
+
+def _cleaned(sheet: Sheet, height: float) -> list[Piece]:
+    """The pieces without rules, shadows and specks."""
+    kept = []
+    for piece in sheet.pieces:
+        long, short = max(piece.width, piece.height), min(piece.width, piece.height)
+        ruled = piece.width > 3.0 * height and piece.height < 0.35 * height
+        outside = _at_edge(piece, sheet.share.shape) and (long > 3.0 * height or short < 0.3 * height)
+        if not (ruled or outside or piece.height > 3.0 * height or long < 0.1 * height):
+            kept.append(piece)
+    return kept or sheet.pieces
+
+
+def _lines(pieces: list[Piece], height: float) -> list[list[Piece]]:
+    """Pieces that stand beside each other, line by line from the top, each from the left.
+
+    Two pieces are of a line if they overlap in height and no more than three letters' heights lie between them; small
+    ones (dots, broken strokes) belong to the nearest line.
+    """
+    tall = [piece for piece in pieces if piece.height > 0.45 * height]
+    small = [piece for piece in pieces if piece.height <= 0.45 * height]
+    if not tall:
+        tall, small = small, []
+    top, bottom, left, right = np.array([(p.top, p.bottom, p.left, p.right) for p in tall]).T
+    shared = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
+    apart = np.maximum(left[:, None], left) - np.minimum(right[:, None], right)
+    least = np.minimum((bottom - top)[:, None], bottom - top)
+    _, group = connected_components(coo_array((shared > 0.4 * least) & (apart < 3.0 * height)))
+    lines: dict[int, list[Piece]] = {}
+    for piece, number in zip(tall, group, strict=True):
+        lines.setdefault(int(number), []).append(piece)
+    for piece in small:
+        nearest, distance = min(
+            ((number, min(_distance(piece, other) for other in line)) for number, line in lines.items()),
+            key=lambda pair: pair[1],
+        )
+        if distance < 0.7 * height:
+            lines[nearest].append(piece)
+    ordered = sorted(lines.values(), key=lambda line: float(np.median([(p.top + p.bottom) / 2 for p in line])))
+    return [sorted(line, key=lambda p: p.left) for line in ordered]
+
+
+def _distance(one: Piece, other: Piece) -> float:
+    across = max(one.left, other.left) - min(one.right, other.right)
+    down = max(one.top, other.top) - min(one.bottom, other.bottom)
+    return float(np.hypot(max(across, 0), max(down, 0)))
+
+
+def _fragments(sheet: Sheet, line: list[Piece], height: float) -> list[Piece]:
+    """What a letter is made of, from the left: pieces above each other joined, wide ones cut where ink is least."""
+    whole = [piece for piece in line if max(piece.height, piece.width) > CRUMB * height]
+    crumbs = [piece for piece in line if max(piece.height, piece.width) <= CRUMB * height]
+    if not whole:
+        whole, crumbs = crumbs, []
+    for crumb in crumbs:
+        distances = [_distance(piece, crumb) for piece in whole]
+        nearest = distances.index(min(distances))
+        if distances[nearest] < 0.5 * height:
+            whole[nearest] = _joined([whole[nearest], crumb])
+    joined: list[Piece] = []
+    for piece in sorted(whole, key=lambda piece: piece.left):
+        for other in joined[-3:]:
+            if _stacked(other, piece):
+                joined.remove(other)
+                piece = _joined([other, piece])
+        joined.append(piece)
+    return [part for piece in joined for part in _cuts(sheet, piece, height)]
+
+
+def _stacked(one: Piece, other: Piece) -> bool:
+    """Whether one is above the other, as the dot of an i, or inside it, so that both are of one letter."""
+    across = min(one.right, other.right) - max(one.left, other.left)
+    down = min(one.bottom, other.bottom) - max(one.top, other.top)
+    narrow, low = min(one.width, other.width), min(one.height, other.height)
+    return (across > 0.5 * narrow and down < 0.5 * low) or (across > 0.8 * narrow and down > 0.8 * low)
+
+
+def _cuts(sheet: Sheet, piece: Piece, height: float) -> list[Piece]:
+    """A piece wider than most letters, cut at the columns with least ink."""
+    if piece.width < 1.25 * height:
+        return [piece]
+    own = np.isin(sheet.labels[piece.top : piece.bottom, piece.left : piece.right], piece.labels)
+    ink = own.sum(axis=0) / sheet.stroke
+    reach = max(2, int(0.25 * height))
+    lowest = ndimage.minimum_filter1d(ndimage.uniform_filter1d(ink, 3), 2 * reach + 1)
+    smooth = ndimage.uniform_filter1d(ink, 3)
+    places = [
+        int(x)
+        for x in np.flatnonzero((smooth <= lowest) & (smooth < 2.2))
+        if 0.2 * height < x < piece.width - 0.2 * height
+    ]
+    places = [x for i, x in enumerate(places) if i == 0 or x - places[i - 1] > 0.15 * height]
+    parts = []
+    for start, stop in pairwise([0, *places, piece.width]):
+        rows = np.flatnonzero(own[:, start:stop].any(axis=1))
+        if len(rows):
+            columns = piece.left + start, piece.left + stop
+            cut = float(ink[start]) if start else 0.0
+            labels = tuple(int(n) for n in np.unique(sheet.labels[piece.top : piece.bottom, columns[0] : columns[1]]))
+            labels = tuple(set(labels) & set(piece.labels))
+            parts.append(Piece(labels, columns[0], piece.top + rows[0], columns[1], piece.top + rows[-1] + 1, cut))
+    return parts
+
+
+def _letters(sheet: Sheet, fragments: list[Piece], height: float, judge: Judge) -> list[Piece]:
+    """The likeliest way to make letters of the fragments of a line."""
+    count = len(fragments)
+    spans, pieces = [], []
+    for start in range(count):
+        for stop in range(start + 1, min(start + TOGETHER, count) + 1):
+            piece = _joined(fragments[start:stop])
+            gaps = [b.left - a.right for a, b in pairwise(fragments[start:stop])]
+            if stop > start + 1 and (piece.width > 1.6 * height or max(gaps) > 0.2 * height):
+                break
+            seams = zip(gaps, fragments[start + 1 : stop], strict=True)
+            apart = sum(MERGE + 2.0 * max(gap, 0) / height for gap, part in seams if not part.cut)
+            spans.append((start, stop, apart))
+            pieces.append(piece)
+    if len(pieces) == count:
+        return fragments
+    surest = judge(np.stack([to_emnist(sheet.crop(piece), sheet.stroke) for piece in pieces])).max(axis=1)
+    best: list[tuple[float, int, int]] = [(0.0, -1, -1)] + [(np.inf, -1, -1)] * count
+    for number, (start, stop, apart) in enumerate(spans):
+        cost = best[start][0] - np.log(surest[number]) * (stop - start) + apart
+        cost += CUT * fragments[start].cut + EACH
+        if cost < best[stop][0]:
+            best[stop] = (cost, start, number)
+    chosen, stop = [], count
+    while stop:
+        _, stop, number = best[stop]
+        chosen.append(pieces[number])
+    return chosen[::-1]
+
+
+def _words(letters: list[Piece], height: float) -> list[list[Piece]]:
+    """Letters of a line, parted where the gap is wide, for this writing and beside the other gaps."""
+    gaps = np.array([max(0, b.left - a.right) for a, b in pairwise(letters)])
+    wide = max(0.6 * height, 2.0 * float(np.median(gaps))) if len(gaps) else 0.0
+    words = [letters[:1]]
+    for gap, letter in zip(gaps, letters[1:], strict=True):
+        if gap > wide:
+            words.append([])
+        words[-1].append(letter)
+    return words

@@ -1,0 +1,134 @@
+"""Image files, bytes, Pillow images and arrays, all brought to one form: a page of pixels, upright and opaque."""
+
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ..errors import LettergpuError
+
+MAX_BYTES = 10_000_000
+MAX_PIXELS = 40_000_000
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+LONG_SIDE = 2000  # pixels of a page at most: larger pictures are reduced, letters need no more
+
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_PIXELS is lower, and an error
+
+
+@dataclass(frozen=True)
+class Page:
+    """A picture as it is read.
+
+    pixels: uint8 (height, width, 3). size: (width, height) of the original, upright, in pixels. name: for messages.
+    """
+
+    pixels: np.ndarray
+    size: tuple[int, int]
+    name: str
+
+
+def open_page(source: str | Path | bytes | IO[bytes] | Image.Image | np.ndarray) -> Page:
+    """The page in an image file (its path, content or open file), a Pillow image or an array.
+
+    An array is uint8: (height, width) grey, or (height, width, 3 or 4) RGB with or without alpha. Of several frames the
+    first is taken; EXIF's rotation is applied; what is transparent becomes the opposite of what is drawn on it.
+    Raises LettergpuError for what is no picture, is damaged, or is larger than MAX_BYTES or MAX_PIXELS.
+    """
+    name = str(source) if isinstance(source, str | Path) else "the picture"
+    if isinstance(source, np.ndarray):
+        if source.dtype != np.uint8 or source.ndim not in (2, 3) or source.shape[2:] not in ((), (3,), (4,)):
+            raise LettergpuError(f"an array must be uint8 (height, width[, 3 or 4]), not {source.dtype} {source.shape}")
+        if 0 in source.shape:
+            raise LettergpuError("the picture is empty: it has no pixels")
+        image = Image.fromarray(source)
+    elif isinstance(source, Image.Image):
+        image = source
+    else:
+        image = _opened(_content(source, name), name)
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_large(name, f"{image.width * image.height / 1e6:.0f}")
+    try:
+        return _page(image, name)
+    except Exception as error:  # Pillow's decoders raise whatever a damaged file leads them to
+        raise LettergpuError(f"{name} is damaged: {_reason(error)}") from error
+
+
+def _content(source: str | Path | bytes | IO[bytes], name: str) -> bytes:
+    if isinstance(source, bytes | bytearray | memoryview):
+        content = bytes(source)
+    else:
+        try:
+            if isinstance(source, str | Path):
+                with open(source, "rb") as file:
+                    content = file.read(MAX_BYTES + 1)
+            else:
+                content = source.read(MAX_BYTES + 1)
+        except FileNotFoundError:
+            raise LettergpuError(f"{name}: there is no such file") from None
+        except OSError as error:
+            raise LettergpuError(f"{name} cannot be read: {error.strerror}") from error
+    if not content:
+        raise LettergpuError(f"{name} is empty: it has no bytes")
+    if len(content) > MAX_BYTES:
+        raise LettergpuError(f"{name} is larger than {MAX_BYTES // 10**6} MB: make it smaller, or save it as JPEG")
+    return content
+
+
+def _opened(content: bytes, name: str) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(content), formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise _too_large(name, "too many") from error
+    except Exception as error:  # Pillow's headers, as its decoders
+        raise LettergpuError(f"{name} is no image that can be read: give {', '.join(FORMATS)}") from error
+
+
+def _too_large(name: str, megapixels: str) -> LettergpuError:
+    return LettergpuError(
+        f"{name} has {megapixels} megapixels: at most {MAX_PIXELS // 10**6} are read, make it smaller"
+    )
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _page(image: Image.Image, name: str) -> Page:
+    width, height = image.size
+    if max(image.size) > LONG_SIDE:
+        image.draft("RGB", (width * LONG_SIDE // max(image.size), height * LONG_SIDE // max(image.size)))
+    turned = ImageOps.exif_transpose(image)
+    if (turned.width > turned.height) != (image.width > image.height):
+        width, height = height, width
+    image = _opaque(_eight_bits(turned))
+    if factor := -(-max(image.size) // LONG_SIDE) - 1:
+        image = image.reduce(factor + 1)
+    return Page(np.asarray(image), (width, height), name)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Modes of 16 and 32 bits a pixel as 8 bits, which Pillow's own conversion would cut off at 255."""
+    if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
+        return image
+    values = np.nan_to_num(np.asarray(image, np.float64), posinf=0.0, neginf=0.0)
+    low, high = (0.0, 65535.0) if image.mode.startswith("I;16") else (values.min(), values.max())
+    return Image.fromarray(np.uint8(np.clip((values - low) / max(high - low, 1e-9), 0.0, 1.0) * 255))
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    if "A" not in image.mode and "a" not in image.mode and "transparency" not in image.info:
+        return image.convert("RGB")
+    image = image.convert("RGBA")
+    levels, alpha = np.asarray(image.convert("L"), np.float32), np.asarray(image)[..., 3]
+    drawn = float(np.average(levels, weights=alpha)) if alpha.any() else 0.0
+    paper = Image.new("RGBA", image.size, "black" if drawn > 127 else "white")
+    return Image.alpha_composite(paper, image).convert("RGB")
+
+
+def as_grey(pixels: np.ndarray) -> Any:
+    """Luma, uint8 (height, width), of RGB pixels."""
+    return np.asarray(Image.fromarray(pixels).convert("L"))
