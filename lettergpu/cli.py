@@ -9,9 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from .config import CHOICES, Config, option
+from .config import Config, option
+from .data.cli import data_app
 from .data.splits import SPLITS
 from .errors import LettergpuError
+from .images.cli import predict, serve
+from .options import Data, DeviceName, SplitName, setting
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,7 +22,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Train fully-connected networks to recognise handwritten letters.",
 )
-data_app = typer.Typer(no_args_is_help=True, help="Get EMNIST, and see what letters there are.")
+app.command()(predict)
+app.command()(serve)
 app.add_typer(data_app, name="data")
 
 
@@ -49,59 +53,45 @@ def main() -> None:
     sys.exit(2)
 
 
-def _setting(name: str, text: str) -> Any:
-    """An option that overrides a setting of Config; its default and choices are shown from there."""
-    default = getattr(Config, name)
-    shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
-    if name in CHOICES:
-        text += f" One of {', '.join(CHOICES[name])}."
-    return typer.Option(option(name), help=text, show_default=shown)
-
-
-Data = Annotated[str | None, _setting("data", "auto, builtin, or a folder with EMNIST's IDX files.")]
-SplitName = Annotated[str | None, _setting("split", "EMNIST's split.")]
-DeviceName = Annotated[str | None, _setting("device", "auto, cpu, cuda or cuda:N.")]
-
-
 @app.command()
 def train(
     data: Data = None,
     split: SplitName = None,
     device: DeviceName = None,
     precision: Annotated[
-        str | None, _setting("precision", "Of matrix products on a GPU; tf32 is faster and rounds to 10 bits of 23.")
+        str | None, setting("precision", "Of matrix products on a GPU; tf32 is faster and rounds to 10 bits of 23.")
     ] = None,
-    hidden: Annotated[str | None, _setting("hidden", "Nodes of each hidden layer; none for a perceptron.")] = None,
-    activation: Annotated[str | None, _setting("activation", "Of the hidden layers.")] = None,
+    hidden: Annotated[str | None, setting("hidden", "Nodes of each hidden layer; none for a perceptron.")] = None,
+    activation: Annotated[str | None, setting("activation", "Of the hidden layers.")] = None,
     loss: Annotated[
-        str | None, _setting("loss", "Output: softmax with categorical, sigmoid with binary cross-entropy.")
+        str | None, setting("loss", "Output: softmax with categorical, sigmoid with binary cross-entropy.")
     ] = None,
-    class_weight: Annotated[str | None, _setting("class_weight", "balanced lets rare classes count for more.")] = None,
-    init: Annotated[str | None, _setting("init", "How weights are drawn; report draws biases too.")] = None,
-    lr: Annotated[float | None, _setting("learning_rate", "Learning rate.")] = None,
-    schedule: Annotated[str | None, _setting("schedule", "How the learning rate falls, step by step.")] = None,
-    warmup: Annotated[float | None, _setting("warmup", "Share of all steps over which it first rises.")] = None,
-    momentum: Annotated[float | None, _setting("momentum", "0 is plain gradient descent.")] = None,
+    class_weight: Annotated[str | None, setting("class_weight", "balanced lets rare classes count for more.")] = None,
+    init: Annotated[str | None, setting("init", "How weights are drawn; report draws biases too.")] = None,
+    lr: Annotated[float | None, setting("learning_rate", "Learning rate.")] = None,
+    schedule: Annotated[str | None, setting("schedule", "How the learning rate falls, step by step.")] = None,
+    warmup: Annotated[float | None, setting("warmup", "Share of all steps over which it first rises.")] = None,
+    momentum: Annotated[float | None, setting("momentum", "0 is plain gradient descent.")] = None,
     nesterov: Annotated[
         bool | None, typer.Option("--nesterov/--no-nesterov", help="Nesterov's momentum.", show_default="no-nesterov")
     ] = None,
-    l2: Annotated[float | None, _setting("l2", "Adds l2/2 times the squared weights to the loss.")] = None,
+    l2: Annotated[float | None, setting("l2", "Adds l2/2 times the squared weights to the loss.")] = None,
     label_smoothing: Annotated[
-        float | None, _setting("label_smoothing", "Share of each target that is spread over all classes.")
+        float | None, setting("label_smoothing", "Share of each target that is spread over all classes.")
     ] = None,
-    batch_size: Annotated[int | None, _setting("batch_size", "0 is the whole training set.")] = None,
+    batch_size: Annotated[int | None, setting("batch_size", "0 is the whole training set.")] = None,
     shuffle: Annotated[
         bool | None, typer.Option("--shuffle/--no-shuffle", help="Each epoch in another order.", show_default="shuffle")
     ] = None,
-    epochs: Annotated[int | None, _setting("epochs", "At most this many.")] = None,
+    epochs: Annotated[int | None, setting("epochs", "At most this many.")] = None,
     patience: Annotated[
-        int | None, _setting("patience", "Stop after so many epochs without a lower validation loss; 0 never.")
+        int | None, setting("patience", "Stop after so many epochs without a lower validation loss; 0 never.")
     ] = None,
-    augment: Annotated[str | None, _setting("augment", AUGMENT)] = None,
+    augment: Annotated[str | None, setting("augment", AUGMENT)] = None,
     validation: Annotated[
-        str | None, _setting("validation", "Share to hold out, or last: the train file's end, as EMNIST's authors do.")
+        str | None, setting("validation", "Share to hold out, or last: the train file's end, as EMNIST's authors do.")
     ] = None,
-    seed: Annotated[int | None, _setting("seed", "Of the split, the weights, the order and the rotations.")] = None,
+    seed: Annotated[int | None, setting("seed", "Of the split, the weights, the order and the rotations.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="The run folder to make.", show_default="runs/DATE-TIME-SHAPE-ACTIVATION")
     ] = None,
@@ -215,9 +205,9 @@ def evaluate(
 @app.command()
 def bench(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.", show_default="all usable")] = None,
-    activation: Annotated[str | None, _setting("activation", "Of the hidden layers.")] = None,
-    hidden: Annotated[str | None, _setting("hidden", "Nodes of each hidden layer; none for a perceptron.")] = None,
-    batch_size: Annotated[int | None, _setting("batch_size", "Images a step.")] = None,
+    activation: Annotated[str | None, setting("activation", "Of the hidden layers.")] = None,
+    hidden: Annotated[str | None, setting("hidden", "Nodes of each hidden layer; none for a perceptron.")] = None,
+    batch_size: Annotated[int | None, setting("batch_size", "Images a step.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Measure in half a minute how fast this machine trains and answers."""
@@ -248,7 +238,7 @@ def study(
     ] = None,
     data: Data = None,
     device: DeviceName = None,
-    class_weight: Annotated[str | None, _setting("class_weight", "balanced lets rare classes count for more.")] = None,
+    class_weight: Annotated[str | None, setting("class_weight", "balanced lets rare classes count for more.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each activation that is compared.")] = 3,
     out: Annotated[
         Path | None, typer.Option(help="The folder to make or go on with.", show_default="study or study-quick")
@@ -276,45 +266,3 @@ def info() -> None:
     from . import console
 
     console.environment()
-
-
-@data_app.command("info")
-def data_info(data: Data = None, split: SplitName = None) -> None:
-    """Count the letters, and say whether their files are the official ones."""
-    from . import console
-    from .data.emnist import checksums
-    from .data.letters import find_source, load_letters
-
-    letters = load_letters(data or Config.data, split or Config.split)
-    folder = find_source(data or Config.data, split or Config.split)
-    console.counts(letters, checksums(folder, split or Config.split) if folder else {})
-
-
-@data_app.command()
-def preview(
-    data: Data = None,
-    split: SplitName = None,
-    out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("letters.png"),
-) -> None:
-    """Draw a contact sheet of the training letters, a class a row."""
-    from .data.letters import load_letters
-    from .plots import plot_preview
-
-    letters = load_letters(data or Config.data, split or Config.split)
-    plot_preview(out, letters.train.images, letters.train.labels, letters.classes)
-    typer.echo(f"{out}: {letters.description}")
-
-
-@data_app.command()
-def download(
-    split: SplitName = None,
-    archive: Annotated[
-        Path | None, typer.Option(help="A gzip.zip that you fetched by hand; nothing is downloaded.")
-    ] = None,
-    remove_archive: Annotated[bool, typer.Option(help="Delete the archive (562 MB) once it is unpacked.")] = False,
-) -> None:
-    """Download EMNIST from NIST, verify it and unpack a split."""
-    from .data import emnist
-
-    folder = emnist.download(split or Config.split, archive=archive, remove_archive=remove_archive)
-    typer.echo(f"EMNIST {split or Config.split} is in {folder}; lettergpu train now uses it")

@@ -147,6 +147,16 @@ def evaluation(table: dict[str, Any]) -> None:
     print(f"\nPictures: {table['pictures']}/confusion.png, misclassified.png")
 
 
+def reading_table(table: dict[str, Any]) -> None:
+    """What was read in a picture: its text, and each letter with the likeliest ones."""
+    print(f"{table['file']}: {table['text']}" if "\n" not in table["text"] else f"{table['file']}:\n{table['text']}")
+    print(f"   {'':6}{'left':>6}{'top':>6}{'right':>7}{'bottom':>8}   likeliest")
+    for letter in table["letters"]:
+        left, top, right, bottom = letter["box"]
+        likeliest = "   ".join(f"{guess['letter']} {guess['probability']:5.1%}" for guess in letter["top"])
+        print(f"   {letter['top'][0]['letter']:6}{left:6}{top:6}{right:7}{bottom:8}   {likeliest}")
+
+
 def counts(letters: Letters, checksums: dict[Path, tuple[str, str]]) -> None:
     """The tables of `data info`."""
     print(letters.description)

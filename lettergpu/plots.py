@@ -2,14 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from .activations import ACTIVATIONS
 from .files import replacing
 from .metrics import Evaluation, most_confident_errors
+
+if TYPE_CHECKING:
+    from .images.pictures import Page
+    from .reading import Reading
 
 
 def _save(figure: Figure, path: Path) -> None:
@@ -78,6 +84,38 @@ def plot_preview(path: Path, images: np.ndarray, labels: np.ndarray, classes: Se
     axes = figure.subplots()
     axes.imshow(sheet, cmap="gray", vmin=0, vmax=255)
     axes.set(xticks=[], yticks=[(row + 0.5) * side for row in range(len(classes))], yticklabels=classes)
+    _save(figure, path)
+
+
+def plot_reading(path: Path, page: "Page", reading: "Reading", most: int = 60) -> None:
+    """A picture with the letters found in it, and of up to `most` what the network saw and their likeliest names."""
+    letters = reading.letters[:most]
+    columns = min(10, len(letters))
+    rows = -(-len(letters) // columns)
+    height, width = page.pixels.shape[:2]
+    wide = max(6.0, 1.2 * columns)
+    tall = min(wide * height / width, 9.0)
+    figure = Figure(figsize=(wide, tall + 1.9 * rows), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(tall, 1.9 * rows), squeeze=False)[:, 0]
+    axes = above.subplots()
+    axes.imshow(page.pixels, extent=(0, page.size[0], page.size[1], 0))
+    axes.set_axis_off()
+    for letter in reading.letters:
+        left, top, right, bottom = letter.box
+        axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor="tab:red"))
+        axes.text(left, top, letter.top[0][0], color="tab:red", va="bottom")
+    cells = below.subplots(2 * rows, columns, squeeze=False, height_ratios=(1.0, 0.9) * rows)
+    for axes in cells.ravel():
+        axes.set_axis_off()
+    for number, letter in enumerate(letters):
+        row, column = divmod(number, columns)
+        cells[2 * row, column].imshow(letter.image, cmap="gray", vmin=0, vmax=255)
+        bars = cells[2 * row + 1, column]
+        for place, (name, probability) in enumerate(letter.top[:5]):
+            bars.barh(place, probability, color="tab:blue", height=0.8)
+            bars.text(-0.05, place, name, ha="right", va="center", fontsize=8)
+            bars.text(probability + 0.03, place, f"{probability:.0%}", va="center", fontsize=7)
+        bars.set(xlim=(-0.25, 1.35), ylim=(4.6, -0.6))
     _save(figure, path)
 
 

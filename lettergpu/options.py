@@ -1,0 +1,21 @@
+"""Options that commands share, described from Config, the home of their defaults."""
+
+from typing import Annotated, Any
+
+import typer
+
+from .config import CHOICES, Config, option
+
+
+def setting(name: str, text: str) -> Any:
+    """An option that overrides a setting of Config; its default and choices are shown from there."""
+    default = getattr(Config, name)
+    shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+    if name in CHOICES:
+        text += f" One of {', '.join(CHOICES[name])}."
+    return typer.Option(option(name), help=text, show_default=shown)
+
+
+Data = Annotated[str | None, setting("data", "auto, builtin, or a folder with EMNIST's IDX files.")]
+SplitName = Annotated[str | None, setting("split", "EMNIST's split.")]
+DeviceName = Annotated[str | None, setting("device", "auto, cpu, cuda or cuda:N.")]
