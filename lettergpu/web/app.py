@@ -1,0 +1,285 @@
+"""The server: POST a picture to /predict, and JSON with its letters comes back; / is the page.
+
+    curl --data-binary @photo.jpg "http://127.0.0.1:8000/predict?form=text&top=3"
+
+Query: form and binarize as `Reader.read` takes them, top=5 (letters guessed for each), inside=1.
+
+    {"text": "HI", "letters": [{"box": [left, top, right, bottom], "top": [{"letter": "H", "probability": 0.98}]}]}
+
+box: in pixels of the picture, upright as EXIF says. With inside=1 each letter also has `image`, the 28x28 bytes that
+the network saw, row by row, and `hidden`, a {"scale", "values"} for each hidden layer: a node's activation is its
+signed byte x scale / 127. Both are base64. An error is {"error": "one sentence"}, with 4xx or 5xx.
+"""
+
+import asyncio
+import json
+import logging
+import mimetypes
+import socket
+import traceback
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import uvicorn
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, QueryParams
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .. import __version__
+from ..errors import LettergpuError
+from ..reading import Reader
+from .queue import RETRY, Limits, Queue
+
+STATIC = Path(__file__).parent / "static"
+SECURITY = [
+    (b"content-security-policy", b"default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+]
+OPTIONS = ("form", "binarize", "top", "inside")
+UNEXPECTED = "that went wrong through an error in lettergpu: the server's log says where"
+LINGER = 1.0  # seconds in which a refused client may still read the refusal
+
+log = logging.getLogger(__name__)
+mimetypes.add_type("text/javascript", ".js")  # some systems know it as text/plain, which nosniff forbids to run
+
+
+def create_app(reader: Reader, *, loopback: bool = True, limits: Limits | None = None) -> ASGIApp:
+    """The application. loopback: answer only requests to localhost or its addresses."""
+    queue = Queue(limits or Limits())
+    network = reader.network
+    described = {"sizes": network.sizes, "activation": network.activation, "loss": network.loss}
+    healthy = json.dumps({"status": "ok", "version": __version__, "network": described}).encode()
+
+    async def predict(request: Request) -> Response:
+        options = _options(request.query_params)
+        try:
+            content, timing = await queue.answer(request, lambda image: _read(reader, image, **options))
+            return _json(content, headers={"Server-Timing": timing})
+        except asyncio.CancelledError:
+            raise HTTPException(503, "the server is being stopped", RETRY) from None
+
+    async def health(_: Request) -> Response:
+        return _json(healthy)
+
+    async def page(_: Request) -> Response:
+        return FileResponse(STATIC / "index.html")
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        queue.pool.shutdown(wait=False, cancel_futures=True)
+
+    app = Starlette(
+        routes=[
+            Route("/predict", predict, methods=["POST"]),
+            Route("/health", health),
+            Route("/", page),
+            Mount("/static", StaticFiles(directory=STATIC)),
+        ],
+        exception_handlers=dict.fromkeys((HTTPException, ClientDisconnect, Exception), _refuse),
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False  # to where the Host header says
+    return _guarded(app, loopback)
+
+
+def _options(query: QueryParams) -> dict[str, Any]:
+    """What the query asks of `_read`; whether there is such a form and the like is the reader's to say."""
+    options: dict[str, Any] = dict(query)
+    if unknown := options.keys() - OPTIONS:
+        raise HTTPException(400, f"{min(unknown)!r} is none of the options {', '.join(OPTIONS)}")
+    if options.get("inside", "0") not in ("0", "1"):
+        raise HTTPException(400, f"inside={options['inside']}: give 0 or 1")
+    for name in options.keys() & {"top", "inside"}:
+        try:
+            options[name] = int(options[name])
+        except ValueError:
+            raise HTTPException(400, f"{name}={options[name]}: give a number") from None
+    return options
+
+
+def _read(reader: Reader, image: bytes, inside: int = 0, **options: Any) -> bytes:
+    """The answer to a picture, as JSON. Its errors are HTTPExceptions."""
+    try:
+        reading = reader.read(image, **options)
+        hidden = reader.hidden(reading.letters) if inside else []
+    except LettergpuError as error:
+        raise HTTPException(400, str(error)) from None
+    except Exception as error:
+        _log(error)
+        raise HTTPException(500, UNEXPECTED) from None
+    answer = reading.table()
+    if inside:
+        layers = [_signed_bytes(layer) for layer in hidden]
+        for i, letter in enumerate(reading.letters):
+            answer["letters"][i]["image"] = _base64(letter.image)
+            answer["letters"][i]["hidden"] = [
+                {"scale": scale, "values": _base64(values[i])} for scale, values in layers
+            ]
+    return json.dumps(answer).encode()
+
+
+def _signed_bytes(layer: np.ndarray) -> tuple[float, np.ndarray]:
+    """A scale and int8 (letters, nodes), of which the furthest from 0 is 127 or -127."""
+    scale = float(np.abs(layer).max(initial=0.0)) or 1.0
+    return scale, np.rint(layer * (127 / scale)).astype(np.int8)
+
+
+def _base64(array: np.ndarray) -> str:
+    return b64encode(array.tobytes()).decode()
+
+
+def _json(content: bytes, status: int = 200, headers: Any = None) -> Response:
+    return Response(content, status, {"Cache-Control": "no-store", **(headers or {})}, "application/json")
+
+
+def _log(error: Exception) -> None:
+    """Where an error of our own happened; not its message, which may hold some of a picture."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    log.error("%s in answering a request:\n%s", type(error).__name__, frames)
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    """An error as JSON."""
+    if not isinstance(error, HTTPException):
+        if not isinstance(error, ClientDisconnect):
+            _log(error)
+        error = HTTPException(500, UNEXPECTED)
+    method, path = request.method, request.url.path
+    sentence = {
+        404: f"there is nothing at {path}: POST a picture to /predict, or open / in a browser",
+        405: f"{path} does not take {method}: POST a picture to /predict, or open / in a browser",
+    }.get(error.status_code, error.detail)
+    return _json(json.dumps({"error": sentence}).encode(), error.status_code, error.headers)
+
+
+def _guarded(app: ASGIApp, loopback: bool) -> ASGIApp:
+    """Refuses foreign hosts and origins, sends the security headers, and closes where a body was not read in full."""
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        unread = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+        async def receive_noting() -> Message:
+            nonlocal unread
+            message = await receive()
+            unread = message.get("more_body", False)
+            return message
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *SECURITY, *([(b"connection", b"close")] if unread else [])]
+            if unread and message["type"] == "http.response.body" and not message.get("more_body"):
+                # closing at once would reset the connection, and the client, still sending, might never see why
+                await send({**message, "more_body": True})
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LINGER):
+                        while (await receive()).get("more_body"):
+                            pass
+                message = {"type": "http.response.body"}
+            await send(message)
+
+        wrong = _foreign(headers, loopback)
+        response = _json(json.dumps({"error": wrong}).encode(), 403) if wrong else app
+        await response(scope, receive_noting, send_guarded)
+
+    return guarded
+
+
+def _foreign(headers: Headers, loopback: bool) -> str:
+    """What is wrong with where a request was sent to, or from; empty if nothing is.
+
+    A page from elsewhere must not use this server through its visitor's browser, neither by a form or script (Origin)
+    nor by a name of its own that it lets resolve to 127.0.0.1 (Host).
+    """
+    asked = headers.get("host", "").lower()
+    if loopback and not _is_loopback(asked):
+        return "this server answers only to localhost: start it with --host to let others in"
+    origin = headers.get("origin", "").lower()
+    if origin and origin not in (f"http://{asked}", f"https://{asked}"):
+        return "this server answers only its own page: pages from elsewhere may not use it"
+    return ""
+
+
+def _is_loopback(address: str) -> bool:
+    """Whether an address, perhaps with a port, is this machine's own, that no other reaches."""
+    try:
+        host = urlsplit(f"//{address}").hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def serve(model: Path | None, host: str, port: int) -> None:
+    """Read letters for whoever asks, until Ctrl-C. model: a run or file; None is the network in the box.
+
+    port: 0 takes a free one. Raises LettergpuError where it cannot listen there.
+    """
+    reader = Reader.of(model)
+    with listen(host, port) as listener:
+        bound, port = listener.getsockname()[:2]
+        address = f"[{bound}]:{port}" if ":" in bound else f"{bound}:{port}"
+        loopback = _is_loopback(address)
+        print(f"reading letters at http://{address} until Ctrl-C", flush=True)
+        if not loopback:
+            print("whoever reaches this machine over the network can use it", flush=True)
+        with suppress(KeyboardInterrupt):
+            server(create_app(reader, loopback=loopback)).run([listener])
+
+
+def server(app: ASGIApp) -> uvicorn.Server:
+    """A server of `app` that logs no requests; errors the app logs itself."""
+    config = uvicorn.Config(
+        app,
+        access_log=False,
+        lifespan="on",
+        limit_concurrency=2048,
+        log_config=None,
+        log_level="critical",
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+        ws="none",
+    )
+    return uvicorn.Server(config)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that is bound to this address. Raises LettergpuError where that cannot be."""
+    if not 0 <= port <= 65535:  # some systems would take it modulo 65536
+        raise LettergpuError(f"--port {port}: give a number from 0 to 65535")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # with its protocol named, so that asyncio sends small answers at once (TCP_NODELAY)
+        listener = socket.socket(family, kind, protocol)
+    except (OSError, UnicodeError) as error:
+        raise LettergpuError(f"--host {host} --port {port}: there is no such address ({error})") from None
+    try:
+        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # Windows, where SO_REUSEADDR would share a port that is taken
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise LettergpuError(
+            f"--host {host} --port {port}: it cannot be listened on ({error.strerror}); choose another --port"
+        ) from None
+    return listener
