@@ -19,7 +19,7 @@ def test_the_python_example_runs(capsys):
 
 
 @pytest.mark.parametrize(
-    "line", sorted(set(re.findall(r"lettergpu (?:train|evaluate|study|bench|info|data \w+)[^\n|`#]*", README)))
+    "line", sorted(set(re.findall(r"lettergpu (?:train|evaluate|predict|serve|study|bench|info|data \w+)[^\n|`#]*", README)))
 )
 def test_every_command_and_option_exists(line):
     command = get_command(app)
