@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 from skimage.filters import threshold_otsu, threshold_sauvola
 
@@ -39,12 +40,12 @@ def find_ink(pixels: np.ndarray, binarize: str = "otsu") -> Ink:
 
     Raises LettergpuError where nothing stands out from the paper.
     """
-    grey = _dark_on_light(pixels)
-    scale = 1 << max(0, (max(grey.shape) // THUMBNAIL).bit_length() - 1)
-    long_side = max(grey.shape) / scale
+    mixture, darkest = _dark_on_light(pixels)
+    scale = 1 << max(0, (max(pixels.shape) // THUMBNAIL).bit_length() - 1)
+    long_side = max(pixels.shape) / scale
     width, stroke, smooth = max(9.0, long_side / 6), 0.0, max(0.6, long_side / 200)
     while True:
-        seen = _reduced(grey, scale)
+        seen = _reduced(pixels, scale) @ mixture - darkest
         smoothed = ndimage.gaussian_filter(seen, smooth)
         contrast = 1.0 - smoothed / _paper(smoothed, width)
         mask = contrast > _threshold(contrast)
@@ -75,13 +76,12 @@ def find_ink(pixels: np.ndarray, binarize: str = "otsu") -> Ink:
     return Ink(share.astype(np.float32), mask, max(1.0, _stroke(mask)), scale)
 
 
-def _dark_on_light(pixels: np.ndarray) -> np.ndarray:
-    """float32 (height, width), 8 to 263: the mixture of the colours in which ink and paper differ most, ink the darker.
+def _dark_on_light(pixels: np.ndarray) -> tuple[np.ndarray, float]:
+    """How to mix the colours (3,) so that ink and paper differ most, ink the darker, and what to take off then.
 
     Paper is most of a page, so ink is to which side pixels stand out from what is around them.
     """
-    step = -(-max(pixels.shape) // THUMBNAIL)
-    small = pixels[::step, ::step].astype(np.float32)
+    small = _reduced(pixels, -(-max(pixels.shape) // THUMBNAIL)).astype(np.float32)
     window = max(small.shape) // 4 + 1
     off = small - ndimage.uniform_filter(small, (window, window, 0), mode="nearest")
     mixture = np.linalg.eigh(np.tensordot(off, off, ((0, 1), (0, 1))))[1][:, -1].astype(np.float32)
@@ -89,16 +89,12 @@ def _dark_on_light(pixels: np.ndarray) -> np.ndarray:
     if ((off @ mixture) ** 3).sum() > 0:
         mixture = -mixture
     darkest = 255.0 * np.minimum(mixture, 0.0).sum()
-    return pixels @ mixture - (darkest - 8.0)  # 8, so that noise in the dark is no contrast
+    return mixture, darkest - 8.0  # 8, so that noise in the dark is no contrast
 
 
-def _reduced(grey: np.ndarray, factor: int) -> np.ndarray:
-    """Means of factor x factor pixels; the edges are repeated to full squares."""
-    if factor == 1:
-        return grey
-    height, width = grey.shape
-    grey = np.pad(grey, ((0, -height % factor), (0, -width % factor)), mode="edge")
-    return grey.reshape(grey.shape[0] // factor, factor, grey.shape[1] // factor, factor).mean((1, 3))
+def _reduced(pixels: np.ndarray, factor: int) -> np.ndarray:
+    """Means of factor x factor pixels."""
+    return pixels if factor == 1 else np.asarray(Image.fromarray(pixels).reduce(factor))
 
 
 def _paper(grey: np.ndarray, width: float) -> np.ndarray:
@@ -114,6 +110,6 @@ def _threshold(contrast: np.ndarray) -> Any:
 
 def _stroke(mask: np.ndarray) -> float:
     """The median width of the strokes: twice the distance to the paper along their middle."""
-    distance = ndimage.distance_transform_edt(np.pad(mask, 1))
+    distance = ndimage.distance_transform_cdt(np.pad(mask, 1))
     middle = (distance == ndimage.maximum_filter(distance, 3)) & (distance > 0)
     return 2.0 * float(np.median(distance[middle])) - 1.0 if middle.any() else 0.0
