@@ -305,10 +305,10 @@ def _letters(sheet: Sheet, fragments: list[Piece], height: float, judge: Judge) 
         for stop in range(start + 1, min(start + TOGETHER, count) + 1):
             piece = _joined(fragments[start:stop])
             gaps = [b.left - a.right for a, b in pairwise(fragments[start:stop])]
-            if stop > start + 1 and (piece.width > 1.6 * height or max(gaps) > 0.2 * height):
+            seams = [gap for gap, part in zip(gaps, fragments[start + 1 : stop], strict=True) if not part.cut]
+            if stop > start + 1 and (piece.width > (1.6 if seams else 2.4) * height or max(gaps) > 0.2 * height):
                 break
-            seams = zip(gaps, fragments[start + 1 : stop], strict=True)
-            apart = sum(MERGE + 2.0 * max(gap, 0) / height for gap, part in seams if not part.cut)
+            apart = sum(MERGE + 2.0 * max(gap, 0) / height for gap in seams)
             spans.append((start, stop, apart))
             pieces.append(piece)
     if len(pieces) == count:
