@@ -10,9 +10,9 @@ from PIL import Image
 from scipy import ndimage
 
 SIDE = 28
-LONG = 22.0  # pixels between the outer edges of a letter, half-way up, along its longer side
+LONG = 23.0  # pixels between the outer edges of a letter, half-way up, along its longer side
 STROKES = (1.5, 4.0)  # pixels: the widths that EMNIST's strokes have, most of them
-BLUR = 0.7  # pixels
+BLUR = 0.55  # pixels
 
 
 def to_emnist(share: np.ndarray, stroke: float) -> np.ndarray:
