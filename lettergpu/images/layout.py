@@ -300,13 +300,15 @@ def _cuts(sheet: Sheet, piece: Piece, height: float) -> list[Piece]:
 def _letters(sheet: Sheet, fragments: list[Piece], height: float, judge: Judge) -> list[Piece]:
     """The likeliest way to make letters of the fragments of a line."""
     count = len(fragments)
+    # beside others a letter this wide is two that touch; alone it is likelier an M
+    widest = (2.4 if all(part.cut for part in fragments[1:]) else 1.6) * height
     spans, pieces = [], []
     for start in range(count):
         for stop in range(start + 1, min(start + TOGETHER, count) + 1):
             piece = _joined(fragments[start:stop])
             gaps = [b.left - a.right for a, b in pairwise(fragments[start:stop])]
             seams = [gap for gap, part in zip(gaps, fragments[start + 1 : stop], strict=True) if not part.cut]
-            if stop > start + 1 and (piece.width > (1.6 if seams else 2.4) * height or max(gaps) > 0.2 * height):
+            if stop > start + 1 and (piece.width > widest or max(gaps) > 0.2 * height):
                 break
             apart = sum(MERGE + 2.0 * max(gap, 0) / height for gap in seams)
             spans.append((start, stop, apart))
