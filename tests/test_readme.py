@@ -18,9 +18,10 @@ def test_the_python_example_runs(capsys):
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
-@pytest.mark.parametrize(
-    "line", sorted(set(re.findall(r"lettergpu (?:train|evaluate|predict|serve|study|bench|info|data \w+)[^\n|`#]*", README)))
-)
+COMMANDS = r"lettergpu (?:train|evaluate|predict|serve|study|bench|info|data \w+)[^\n|`#]*"
+
+
+@pytest.mark.parametrize("line", sorted(set(re.findall(COMMANDS, README))))
 def test_every_command_and_option_exists(line):
     command = get_command(app)
     words = line.split()[1:]
