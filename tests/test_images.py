@@ -257,3 +257,26 @@ def test_a_dot_belongs_to_its_i_and_a_rule_to_nothing(reader):
     assert reading.letters[0].box[1] < 60
     assert reading.letters[0].box[3] < 210
     assert reading.letters[2].top[0][0] == "L"
+
+
+def test_parts_above_each_other_are_one_letter(reader):
+    image = Image.new("L", (420, 260), "white")
+    pen = ImageDraw.Draw(image)
+    pen.line([(80, 50), (80, 200), (160, 200)], 0, 16)
+    pen.line([(230, 58), (350, 58)], 0, 16)
+    pen.line([(290, 78), (290, 208)], 0, 16)
+    reading = reader.read(image)
+    assert reading.text == "LT"
+    assert reading.letters[1].box[1] < 55
+    assert reading.letters[1].box[3] > 200
+
+
+def test_letters_of_a_tilted_line_are_turned_upright(reader):
+    picture = pictures.word(0, 5, source="strokes")
+    level = picture.image.convert("L")
+    level = Image.eval(level, lambda v: 255 - v) if np.asarray(level).mean() < 128 else level
+    tilted = level.rotate(11, expand=True, fillcolor=level.getpixel((0, 0)), resample=Image.Resampling.BICUBIC)
+    upright, turned = (reader.read(page).letters for page in (level, tilted))
+    assert len(turned) == len(upright) == len(picture.text)
+    off = [np.abs(a.image.astype(int) - b.image).mean() for a, b in zip(upright, turned, strict=True)]
+    assert np.mean(off) < 15
