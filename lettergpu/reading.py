@@ -15,8 +15,9 @@ import numpy as np
 from . import checkpoint
 from .errors import LettergpuError
 from .images.ink import THRESHOLDS, find_ink
-from .images.layout import Glyph, find_letters, single_letter
+from .images.layout import find_letters, single_letter
 from .images.pictures import Page, open_page
+from .images.sheet import Glyph
 from .images.workaround import as_the_report_did
 from .network import Network
 

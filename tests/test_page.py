@@ -9,12 +9,11 @@ from base64 import b64encode
 import numpy as np
 import pytest
 from PIL import Image
+from playwright import sync_api as playwright
+from test_web import on_paper, png, running
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from test_web import on_paper, png, running  # noqa: E402
-
-from lettergpu.data.letters import load_test  # noqa: E402
-from lettergpu.reading import Reader  # noqa: E402
+from lettergpu.data.letters import load_test
+from lettergpu.reading import Reader
 
 expect = playwright.expect
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

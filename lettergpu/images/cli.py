@@ -48,6 +48,7 @@ def predict(
     paths = list(_pictures(images))
     found, failed = [], False
     for path in tqdm(paths, "Reading", unit=" pictures", leave=False, disable=None if len(paths) > 1 else True):
+        name = "-" if path is None else str(path)
         try:
             page = open_page(sys.stdin.buffer if path is None else path)
             reading = reader.read(page, form=form, binarize=binarize, top=top)
@@ -55,11 +56,10 @@ def predict(
             if len(paths) == 1:
                 raise
             failed = True
-            name = "" if str(path) in str(error) else f"{path}: "
             with tqdm.external_write_mode():
-                typer.echo(f"error: {name}{error}", err=True)
+                typer.echo(f"error: {error}" if name in str(error) else f"error: {name}: {error}", err=True)
             continue
-        found.append({"file": "-" if path is None else str(path)} | reading.table())
+        found.append({"file": name} | reading.table())
         if not as_json:
             with tqdm.external_write_mode():
                 reading_table(found[-1])

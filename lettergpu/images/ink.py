@@ -25,14 +25,18 @@ FAINTEST = 0.06  # contrast of ink against paper, below which a page counts as e
 class Ink:
     """The ink of a page, seen as finely as its strokes need.
 
-    share: float32 (height, width), 0 paper, 1 ink, in between at the edges. mask: bool, where share is at least half.
-    stroke: the width of a pen stroke in pixels of these. scale: pixels of the page to one of these.
+    share: float32 (height, width), 0 paper, 1 ink, in between at the edges. stroke: the width of a pen stroke in pixels
+    of these. scale: pixels of the page to one of these.
     """
 
     share: np.ndarray
-    mask: np.ndarray
     stroke: float
     scale: int
+
+    @property
+    def mask(self) -> np.ndarray:
+        """bool (height, width): what is ink rather than paper."""
+        return self.share >= 0.5
 
 
 def find_ink(pixels: np.ndarray, binarize: str = "otsu") -> Ink:
@@ -72,8 +76,7 @@ def find_ink(pixels: np.ndarray, binarize: str = "otsu") -> Ink:
         window = 2 * int(4.0 * stroke) + 3
         middle = low + (high - low) * np.clip(1.0 - threshold_sauvola(white, window, k=0.4, r=0.5), 0.4, 0.7)
     share = np.clip(0.5 + (contrast - middle) / (0.8 * (high - low)), 0.0, 1.0)
-    mask = share >= 0.5
-    return Ink(share.astype(np.float32), mask, max(1.0, _stroke(mask)), scale)
+    return Ink(share.astype(np.float32), max(1.0, _stroke(share >= 0.5)), scale)
 
 
 def _dark_on_light(pixels: np.ndarray) -> tuple[np.ndarray, float]:

@@ -6,11 +6,10 @@ network judges each possible letter, and of all ways to cut a line the likeliest
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-from PIL import Image
 from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -18,90 +17,24 @@ from scipy.sparse.csgraph import connected_components
 from ..errors import LettergpuError
 from .ink import Ink
 from .normalise import to_emnist
+from .sheet import Glyph, Piece, Sheet, at_edge, joined, level_sheet
 
 TILT = 12  # degrees at most that lines are turned back by
 CRUMB = 0.35  # of a letter's height: what is smaller is a dot or a part of a broken stroke, never a letter
 MERGE = 1.0  # what it costs, in log probability, to take two strokes that stand apart for one letter
 CUT = 0.8  # and to cut through a stroke's width of ink
 EACH = 0.1  # and every letter, so that fewer are the likelier
-MOST = 2000  # pieces on a page: of more, which are noise, the largest
 TOGETHER = 4  # fragments of a letter at most
-Box = tuple[float, float, float, float]
 Judge = Callable[[np.ndarray], np.ndarray]
-
-
-@dataclass
-class Piece:
-    """Ink of a letter or of a part of one: the components `labels`, from column `left` to column `right`.
-
-    top, bottom: rows. cut: the height of the ink that was cut through at its left edge, in strokes.
-    """
-
-    labels: tuple[int, ...]
-    left: int
-    top: int
-    right: int
-    bottom: int
-    cut: float = 0.0
-
-    @property
-    def height(self) -> int:
-        return self.bottom - self.top
-
-    @property
-    def width(self) -> int:
-        return self.right - self.left
-
-
-@dataclass(frozen=True)
-class Glyph:
-    """A letter found. image: as EMNIST would hold it, uint8 (28, 28). box: left, top, right, bottom in the page."""
-
-    image: np.ndarray
-    box: Box
-
-
-@dataclass
-class Sheet:
-    """The ink of a page, turned so that its lines are level.
-
-    share, labels: (height, width), ink and the number of the component of each pixel, 0 for none. back: 2x3, from
-    these pixels (x, y, 1) to the page's.
-    """
-
-    share: np.ndarray
-    labels: np.ndarray
-    stroke: float
-    back: np.ndarray
-    pieces: list[Piece] = field(default_factory=list)
-
-    def crop(self, piece: Piece) -> np.ndarray:
-        """The ink of this piece alone."""
-        edge = 2
-        top, left = max(0, piece.top - edge), max(0, piece.left - edge)
-        rows, columns = slice(top, piece.bottom + edge), slice(left, piece.right + edge)
-        labels = self.labels[rows, columns]
-        own = np.isin(labels, piece.labels)
-        # what is no component's is the soft edge of one, if it is beside it
-        own |= (labels == 0) & ndimage.binary_dilation(own, iterations=edge)
-        own[:, : piece.left - left] &= labels[:, : piece.left - left] == 0
-        own[:, piece.right - left :] &= labels[:, piece.right - left :] == 0
-        return np.where(own, self.share[rows, columns], 0.0)
-
-    def glyph(self, piece: Piece) -> Glyph:
-        corners = np.array([(x, y, 1.0) for x in (piece.left, piece.right) for y in (piece.top, piece.bottom)])
-        points = corners @ self.back.T
-        (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
-        return Glyph(to_emnist(self.crop(piece), self.stroke), (left, top, right, bottom))
 
 
 def single_letter(ink: Ink) -> Glyph:
     """All ink of a page, but for specks, as one letter."""
-    sheet = _sheet(ink, 0.0)
+    sheet = level_sheet(ink)
     big = max(piece.height + piece.width for piece in sheet.pieces)
     kept = [piece for piece in sheet.pieces if piece.height + piece.width > 0.15 * big]
-    inner = [piece for piece in kept if not _at_edge(piece, sheet.share.shape)]
-    return sheet.glyph(_joined(inner or kept))
+    inner = [piece for piece in kept if not at_edge(piece, sheet.share.shape)]
+    return sheet.glyph(joined(inner or kept))
 
 
 def find_letters(ink: Ink, judge: Judge) -> list[list[list[Glyph]]]:
@@ -109,13 +42,13 @@ def find_letters(ink: Ink, judge: Judge) -> list[list[list[Glyph]]]:
 
     Raises LettergpuError where there is none.
     """
-    sheet = _sheet(ink, 0.0)
+    sheet = level_sheet(ink)
     height = _letter_height(sheet.pieces, sheet.share.shape)
     kept = _cleaned(sheet, height)
     if tilt := _tilt(kept, height):
         labels = [label for piece in kept for label in piece.labels]
         share = np.where(np.isin(sheet.labels, labels) | (sheet.labels == 0), ink.share, 0.0)
-        sheet = _sheet(replace(ink, share=share), tilt)
+        sheet = level_sheet(replace(ink, share=share), tilt)
         kept = sheet.pieces
         height = _letter_height(kept, sheet.share.shape)
     lines = _lines(kept, height)
@@ -128,46 +61,9 @@ def find_letters(ink: Ink, judge: Judge) -> list[list[list[Glyph]]]:
     return found
 
 
-def _sheet(ink: Ink, tilt: float) -> Sheet:
-    """The page turned by `tilt` degrees counter-clockwise, with its components; specks are no pieces."""
-    share, back = ink.share, np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-    if tilt:
-        image = Image.fromarray(share)
-        turned = image.rotate(tilt, Image.Resampling.BILINEAR, expand=True)
-        angle = np.radians(tilt)
-        linear = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        centre, new = np.array(image.size) / 2, np.array(turned.size) / 2
-        share, back = np.asarray(turned), np.column_stack([linear, centre - linear @ new])
-    labels, _ = ndimage.label(share >= 0.5, np.ones((3, 3)))
-    areas = np.bincount(labels.ravel())
-    speck = max(0.4 * ink.stroke**2, np.sort(areas[1:])[-MOST] if len(areas) > MOST else 0)
-    pieces = []
-    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
-        if areas[number] > speck:
-            pieces.append(Piece((number,), columns.start, rows.start, columns.stop, rows.stop))
-    if not pieces:
-        raise LettergpuError("there is no letter in the picture")
-    return Sheet(share, labels, ink.stroke, back * ink.scale, pieces)
-
-
-def _joined(pieces: Sequence[Piece]) -> Piece:
-    return Piece(
-        tuple({label for piece in pieces for label in piece.labels}),
-        min(piece.left for piece in pieces),
-        min(piece.top for piece in pieces),
-        max(piece.right for piece in pieces),
-        max(piece.bottom for piece in pieces),
-        pieces[0].cut,
-    )
-
-
-def _at_edge(piece: Piece, shape: tuple[int, ...]) -> bool:
-    return piece.left == 0 or piece.top == 0 or piece.right == shape[1] or piece.bottom == shape[0]
-
-
 def _letter_height(pieces: Sequence[Piece], shape: tuple[int, ...]) -> float:
     """The height of a letter in this writing: the median, half-way by ink, of those that the edge does not cut."""
-    inner = [piece for piece in pieces if not _at_edge(piece, shape)] or list(pieces)
+    inner = [piece for piece in pieces if not at_edge(piece, shape)] or list(pieces)
     heights = np.sort([piece.height for piece in inner])
     total = np.cumsum(heights)
     return float(heights[np.searchsorted(total, total[-1] / 2)])
@@ -200,7 +96,7 @@ def _cleaned(sheet: Sheet, height: float) -> list[Piece]:
     for piece in sheet.pieces:
         long, short = max(piece.width, piece.height), min(piece.width, piece.height)
         ruled = piece.width > 3.0 * height and piece.height < 0.35 * height
-        outside = _at_edge(piece, sheet.share.shape) and (long > 3.0 * height or short < 0.3 * height)
+        outside = at_edge(piece, sheet.share.shape) and (long > 3.0 * height or short < 0.3 * height)
         if not (ruled or outside or piece.height > 3.0 * height or long < 0.1 * height):
             kept.append(piece)
     return kept or sheet.pieces
@@ -251,15 +147,15 @@ def _fragments(sheet: Sheet, line: list[Piece], height: float) -> list[Piece]:
         distances = [_distance(piece, crumb) for piece in whole]
         nearest = distances.index(min(distances))
         if distances[nearest] < 0.5 * height:
-            whole[nearest] = _joined([whole[nearest], crumb])
-    joined: list[Piece] = []
+            whole[nearest] = joined([whole[nearest], crumb])
+    parts: list[Piece] = []
     for piece in sorted(whole, key=lambda piece: piece.left):
-        for other in joined[-3:]:
+        for other in parts[-3:]:
             if _stacked(other, piece):
-                joined.remove(other)
-                piece = _joined([other, piece])
-        joined.append(piece)
-    return [part for piece in joined for part in _cuts(sheet, piece, height)]
+                parts.remove(other)
+                piece = joined([other, piece])
+        parts.append(piece)
+    return [part for piece in parts for part in _cuts(sheet, piece, height)]
 
 
 def _stacked(one: Piece, other: Piece) -> bool:
@@ -277,8 +173,8 @@ def _cuts(sheet: Sheet, piece: Piece, height: float) -> list[Piece]:
     own = np.isin(sheet.labels[piece.top : piece.bottom, piece.left : piece.right], piece.labels)
     ink = own.sum(axis=0) / sheet.stroke
     reach = max(2, int(0.25 * height))
-    lowest = ndimage.minimum_filter1d(ndimage.uniform_filter1d(ink, 3), 2 * reach + 1)
     smooth = ndimage.uniform_filter1d(ink, 3)
+    lowest = ndimage.minimum_filter1d(smooth, 2 * reach + 1)
     places = [
         int(x)
         for x in np.flatnonzero((smooth <= lowest) & (smooth < 2.2))
@@ -291,8 +187,8 @@ def _cuts(sheet: Sheet, piece: Piece, height: float) -> list[Piece]:
         if len(rows):
             columns = piece.left + start, piece.left + stop
             cut = float(ink[start]) if start else 0.0
-            labels = tuple(int(n) for n in np.unique(sheet.labels[piece.top : piece.bottom, columns[0] : columns[1]]))
-            labels = tuple(set(labels) & set(piece.labels))
+            inside = np.unique(sheet.labels[piece.top : piece.bottom, columns[0] : columns[1]])
+            labels = tuple(label for label in piece.labels if label in inside)
             parts.append(Piece(labels, columns[0], piece.top + rows[0], columns[1], piece.top + rows[-1] + 1, cut))
     return parts
 
@@ -305,7 +201,7 @@ def _letters(sheet: Sheet, fragments: list[Piece], height: float, judge: Judge) 
     spans, pieces = [], []
     for start in range(count):
         for stop in range(start + 1, min(start + TOGETHER, count) + 1):
-            piece = _joined(fragments[start:stop])
+            piece = joined(fragments[start:stop])
             gaps = [b.left - a.right for a, b in pairwise(fragments[start:stop])]
             seams = [gap for gap, part in zip(gaps, fragments[start + 1 : stop], strict=True) if not part.cut]
             if stop > start + 1 and (piece.width > widest or max(gaps) > 0.2 * height):
@@ -316,6 +212,7 @@ def _letters(sheet: Sheet, fragments: list[Piece], height: float, judge: Judge) 
     if len(pieces) == count:
         return fragments
     surest = judge(np.stack([to_emnist(sheet.crop(piece), sheet.stroke) for piece in pieces])).max(axis=1)
+    surest = np.maximum(surest, 1e-6)  # separate sigmoids may all be 0
     best: list[tuple[float, int, int]] = [(0.0, -1, -1)] + [(np.inf, -1, -1)] * count
     for number, (start, stop, apart) in enumerate(spans):
         cost = best[start][0] - np.log(surest[number]) * (stop - start) + apart

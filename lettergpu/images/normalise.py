@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-SIDE = 28
+from ..data import SIDE
+
 LONG = 23.0  # pixels between the outer edges of a letter, half-way up, along its longer side
 STROKES = (1.5, 4.0)  # pixels: the widths that EMNIST's strokes have, most of them
 BLUR = 0.55  # pixels

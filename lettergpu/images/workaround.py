@@ -5,10 +5,10 @@ from PIL import Image
 from scipy import ndimage
 from scipy.cluster.vq import kmeans2
 
+from ..data import SIDE
 from ..errors import LettergpuError
-from .layout import Glyph
-from .normalise import SIDE
 from .pictures import Page
+from .sheet import Glyph
 
 FIXED = 300  # pixels a side
 BLUR = 0.7  # pixels; the report does not give its own

@@ -1,0 +1,120 @@
+"""The ink of a page as pieces that hang together, and what a piece looks like alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from ..errors import LettergpuError
+from .ink import Ink
+from .normalise import to_emnist
+
+MOST = 2000  # pieces on a page: of more, which are noise, the largest
+Box = tuple[float, float, float, float]
+
+
+@dataclass
+class Piece:
+    """Ink of a letter or of a part of one: the components `labels`, from column `left` to column `right`.
+
+    top, bottom: rows. cut: the height of the ink that was cut through at its left edge, in strokes.
+    """
+
+    labels: tuple[int, ...]
+    left: int
+    top: int
+    right: int
+    bottom: int
+    cut: float = 0.0
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+
+@dataclass(frozen=True)
+class Glyph:
+    """A letter found. image: as EMNIST would hold it, uint8 (28, 28). box: left, top, right, bottom in the page."""
+
+    image: np.ndarray
+    box: Box
+
+
+@dataclass
+class Sheet:
+    """The ink of a page, turned so that its lines are level.
+
+    share, labels: (height, width), ink and the number of the component of each pixel, 0 for none. back: 2x3, from
+    these pixels (x, y, 1) to the page's. pieces: its components, but for specks.
+    """
+
+    share: np.ndarray
+    labels: np.ndarray
+    stroke: float
+    back: np.ndarray
+    pieces: list[Piece]
+
+    def crop(self, piece: Piece) -> np.ndarray:
+        """The ink of this piece alone, float32 (height, width)."""
+        edge = 2
+        top, left = max(0, piece.top - edge), max(0, piece.left - edge)
+        rows, columns = slice(top, piece.bottom + edge), slice(left, piece.right + edge)
+        labels = self.labels[rows, columns]
+        own = np.isin(labels, piece.labels)
+        # what is no component's is the soft edge of one, if it is beside it
+        own |= (labels == 0) & ndimage.binary_dilation(own, iterations=edge)
+        own[:, : piece.left - left] &= labels[:, : piece.left - left] == 0
+        own[:, piece.right - left :] &= labels[:, piece.right - left :] == 0
+        return np.where(own, self.share[rows, columns], 0.0)
+
+    def glyph(self, piece: Piece) -> Glyph:
+        """The piece as a letter, with its box in the page."""
+        corners = np.array([(x, y, 1.0) for x in (piece.left, piece.right) for y in (piece.top, piece.bottom)])
+        points = corners @ self.back.T
+        (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
+        return Glyph(to_emnist(self.crop(piece), self.stroke), (left, top, right, bottom))
+
+
+def level_sheet(ink: Ink, tilt: float = 0.0) -> Sheet:
+    """The page turned by `tilt` degrees counter-clockwise, with its components; specks are no pieces."""
+    share, back = ink.share, np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    if tilt:
+        image = Image.fromarray(share)
+        turned = image.rotate(tilt, Image.Resampling.BILINEAR, expand=True)
+        angle = np.radians(tilt)
+        linear = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        centre, new = np.array(image.size) / 2, np.array(turned.size) / 2
+        share, back = np.asarray(turned), np.column_stack([linear, centre - linear @ new])
+    labels, _ = ndimage.label(share >= 0.5, np.ones((3, 3)))
+    areas = np.bincount(labels.ravel())
+    speck = max(0.4 * ink.stroke**2, np.sort(areas[1:])[-MOST] if len(areas) > MOST else 0)
+    pieces = []
+    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
+        if areas[number] > speck:
+            pieces.append(Piece((number,), columns.start, rows.start, columns.stop, rows.stop))
+    if not pieces:
+        raise LettergpuError("there is no letter in the picture")
+    return Sheet(share, labels, ink.stroke, back * ink.scale, pieces)
+
+
+def joined(pieces: Sequence[Piece]) -> Piece:
+    """All of these as one piece, cut where the first one is."""
+    return Piece(
+        tuple({label for piece in pieces for label in piece.labels}),
+        min(piece.left for piece in pieces),
+        min(piece.top for piece in pieces),
+        max(piece.right for piece in pieces),
+        max(piece.bottom for piece in pieces),
+        pieces[0].cut,
+    )
+
+
+def at_edge(piece: Piece, shape: tuple[int, ...]) -> bool:
+    """Whether a piece touches the edge of a page of this shape (height, width), which may have cut it."""
+    return piece.left == 0 or piece.top == 0 or piece.right == shape[1] or piece.bottom == shape[0]
