@@ -285,7 +285,8 @@ def test_letters_of_a_tilted_line_are_turned_upright(reader):
 
 
 def test_a_network_that_is_sure_of_nothing_still_gets_an_answer():
-    image = Image.new("L", (400, 160), "white")
-    ImageDraw.Draw(image).line([(40, 120), (120, 40), (200, 120), (280, 40), (360, 120)], 0, 12)
+    image = Image.new("L", (200, 160), "white")
+    for x in (80, 108):  # near enough to be an H without its bar
+        ImageDraw.Draw(image).line([(x, 30), (x, 130)], 0, 12)
     lines = find_letters(find_ink(pixels_of(image)), lambda images: np.zeros((len(images), 26), np.float32))
     assert sum(len(word) for line in lines for word in line) >= 1
