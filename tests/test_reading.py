@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -155,6 +156,15 @@ def test_predict_draws_what_it_read(files, tmp_path):
     drawings = [tmp_path / "one.png", *(tmp_path / "all" / f"{i}.png.png" for i in range(3))]
     for drawing in drawings:
         assert np.asarray(Image.open(drawing)).std() > 10
+
+
+def test_drawings_of_pictures_with_one_name_do_not_replace_each_other(files, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(files / "1.png", other / "0.png")
+    assert predict(files / "0.png", other / "0.png", "--show", tmp_path / "all").returncode == 0
+    first, second = (np.asarray(Image.open(tmp_path / "all" / name)) for name in ("0.png.png", "0.png-2.png"))
+    assert not np.array_equal(first, second)
 
 
 def test_a_bad_picture_is_told_and_the_others_are_read(files, words):

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -46,8 +47,10 @@ def predict(
     reader = Reader.of(model)
     form = "single" if single else "text" if text else "auto"
     paths = list(_pictures(images))
+    drawings = list(_drawings(paths, show)) if show else []
     found, failed = [], False
-    for path in tqdm(paths, "Reading", unit=" pictures", leave=False, disable=None if len(paths) > 1 else True):
+    bar = tqdm(paths, "Reading", unit=" pictures", leave=False, disable=None if len(paths) > 1 else True)
+    for number, path in enumerate(bar):
         name = "-" if path is None else str(path)
         try:
             page = open_page(sys.stdin.buffer if path is None else path)
@@ -64,8 +67,7 @@ def predict(
             with tqdm.external_write_mode():
                 reading_table(found[-1])
         if show:
-            several = show / f"{'standard-input' if path is None else path.name}.png"
-            plot_reading(show if len(paths) == 1 else several, page, reading)
+            plot_reading(drawings[number], page, reading)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     if failed:
@@ -84,6 +86,16 @@ def _pictures(given: list[Path]) -> Iterator[Path | None]:
             yield from inside
         else:
             yield path
+
+
+def _drawings(paths: list[Path | None], show: Path) -> Iterator[Path]:
+    """Where each picture's drawing goes, none onto another: pictures of several folders may have one name."""
+    taken: Counter[str] = Counter()
+    for path in paths:
+        name = "standard-input" if path is None else path.name
+        taken[name] += 1
+        name += f"-{taken[name]}" if taken[name] > 1 else ""
+        yield show if len(paths) == 1 else show / f"{name}.png"
 
 
 def serve(

@@ -19,6 +19,7 @@ THRESHOLDS = ("otsu", "sauvola")
 THUMBNAIL = 96  # pixels of the long side, on which colours and polarity are decided and the first look is taken
 FINE = 4.0  # pixels: strokes as wide as this are seen well enough
 FAINTEST = 0.06  # contrast of ink against paper, below which a page counts as empty
+EMPTY = "there is no letter in the picture"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,16 @@ def find_ink(pixels: np.ndarray, binarize: str = "otsu") -> Ink:
 
     Raises LettergpuError where nothing stands out from the paper.
     """
+    seen, near, stroke, scale = _first_look(pixels)
+    share = _share(seen, near, stroke, binarize)
+    return Ink(share, max(1.0, _stroke(share >= 0.5)), scale)
+
+
+def _first_look(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, int]:
+    """Grey values, ink the darker, as finely as the strokes need; where ink may be, (height, width) both; Ink's rest.
+
+    From a thumbnail on, each look is twice as fine, and knows from the one before how wide the strokes are.
+    """
     mixture, darkest = _dark_on_light(pixels)
     scale = 1 << max(0, (max(pixels.shape) // THUMBNAIL).bit_length() - 1)
     long_side = max(pixels.shape) / scale
@@ -59,24 +70,26 @@ def find_ink(pixels: np.ndarray, binarize: str = "otsu") -> Ink:
         scale //= 2
         stroke *= 2.0
         width, smooth = 6.0 * stroke + 3.0, max(0.6, 0.2 * stroke)
+    near = ndimage.uniform_filter(np.float32(mask), 2 * int(2.0 * stroke) + 3) > 1e-4
+    return seen, near, stroke, scale
+
+
+def _share(seen: np.ndarray, near: np.ndarray, stroke: float, binarize: str) -> np.ndarray:
+    """How much of each pixel is ink, float32 (height, width). near: where ink may be, with some paper around it."""
     seen = ndimage.gaussian_filter(seen, max(0.6, 0.2 * stroke))
     contrast = 1.0 - seen / _paper(seen, 6.0 * stroke + 3.0)
-    near = ndimage.uniform_filter(np.float32(mask), 2 * int(2.0 * stroke) + 3) > 1e-4
-    if not near.any() or contrast[near].max() < FAINTEST:
-        raise LettergpuError("there is no letter in the picture")
-    ink = contrast > threshold_otsu(contrast[near])
-    if not (near & ~ink).any() or not ink.any():
-        raise LettergpuError("there is no letter in the picture")
+    ink = contrast > threshold_otsu(contrast[near]) if near.any() else near
+    if not ink.any() or not (near & ~ink).any():
+        raise LettergpuError(EMPTY)
     low, high = np.median(contrast[near & ~ink]), np.percentile(contrast[ink], 60)
     if high - low < FAINTEST:
-        raise LettergpuError("there is no letter in the picture")
+        raise LettergpuError(EMPTY)
     middle = (low + high) / 2
     if binarize == "sauvola":
         white = 1.0 - np.clip((contrast - low) / (high - low), 0.0, 1.0)
         window = 2 * int(4.0 * stroke) + 3
         middle = low + (high - low) * np.clip(1.0 - threshold_sauvola(white, window, k=0.4, r=0.5), 0.4, 0.7)
-    share = np.clip(0.5 + (contrast - middle) / (0.8 * (high - low)), 0.0, 1.0)
-    return Ink(share.astype(np.float32), max(1.0, _stroke(share >= 0.5)), scale)
+    return np.clip(0.5 + (contrast - middle) / (0.8 * (high - low)), 0.0, 1.0).astype(np.float32)
 
 
 def _dark_on_light(pixels: np.ndarray) -> tuple[np.ndarray, float]:

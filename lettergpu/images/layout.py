@@ -15,7 +15,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ..errors import LettergpuError
-from .ink import Ink
+from .ink import EMPTY, Ink
 from .normalise import to_emnist
 from .sheet import Glyph, Piece, Sheet, at_edge, joined, level_sheet
 
@@ -57,7 +57,7 @@ def find_letters(ink: Ink, judge: Judge) -> list[list[list[Glyph]]]:
         letters = _letters(sheet, _fragments(sheet, line, height), height, judge)
         found.append([[sheet.glyph(piece) for piece in word] for word in _words(letters, height)])
     if not found:
-        raise LettergpuError("there is no letter in the picture")
+        raise LettergpuError(EMPTY)
     return found
 
 

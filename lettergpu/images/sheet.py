@@ -8,7 +8,7 @@ from PIL import Image
 from scipy import ndimage
 
 from ..errors import LettergpuError
-from .ink import Ink
+from .ink import EMPTY, Ink
 from .normalise import to_emnist
 
 MOST = 2000  # pieces on a page: of more, which are noise, the largest
@@ -99,7 +99,7 @@ def level_sheet(ink: Ink, tilt: float = 0.0) -> Sheet:
         if areas[number] > speck:
             pieces.append(Piece((number,), columns.start, rows.start, columns.stop, rows.stop))
     if not pieces:
-        raise LettergpuError("there is no letter in the picture")
+        raise LettergpuError(EMPTY)
     return Sheet(share, labels, ink.stroke, back * ink.scale, pieces)
 
 

@@ -7,6 +7,7 @@ from scipy.cluster.vq import kmeans2
 
 from ..data import SIDE
 from ..errors import LettergpuError
+from .ink import EMPTY
 from .pictures import Page
 from .sheet import Glyph
 
@@ -24,7 +25,7 @@ def as_the_report_did(page: Page) -> Glyph:
     sums = colours.sum(axis=1)
     start = colours[[sums.argmin(), sums.argmax()]]  # not by chance, so that an answer can be had again
     if (start[0] == start[1]).all():
-        raise LettergpuError("there is no letter in the picture")
+        raise LettergpuError(EMPTY)
     _, cluster = kmeans2(colours, start, minit="matrix", iter=20)
     foreground = cluster == (cluster.mean() < 0.5)
     binary = Image.fromarray(np.float32(foreground.reshape(FIXED, FIXED)))
