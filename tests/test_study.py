@@ -13,6 +13,7 @@ from lettergpu.data.letters import Examples, load_letters
 from lettergpu.device import CPU
 from lettergpu.errors import LettergpuError
 from lettergpu.metrics import evaluate
+from lettergpu.optimizers import Momentum
 from lettergpu.study import console, naive, rows, running, writing
 from lettergpu.training import Diverged
 
@@ -58,6 +59,21 @@ def test_a_name_means_one_training_wherever_it_stands():
                 assert configs.setdefault(row.model, row.config) == row.config
                 assert row.config.class_weight == weight
         assert sum(name.startswith("Activation_tanhexp") for name in configs) == 2
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
+def test_the_mini_batch_rows_velocity_averages_gradients(momentum):
+    config = rows.averaging(Config(), momentum)
+    rng = np.random.default_rng(0)
+    ours, theirs, velocity = np.ones(5), np.ones(5), np.zeros(5)
+    optimizer = Momentum(
+        ours, learning_rate=config.learning_rate, momentum=config.momentum, nesterov=False, l2=0.0, decayed=5
+    )
+    for gradient in rng.normal(size=(20, 5)):
+        optimizer.step(ours, gradient.copy())
+        velocity = momentum * velocity + (1 - momentum) * gradient
+        theirs -= rows.RATE * velocity
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
 
 def test_only_names_a_table_or_a_row():

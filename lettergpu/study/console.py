@@ -11,7 +11,7 @@ from . import naive, running, writing
 from .rows import BEST, Row, chosen, tables
 from .running import Place
 
-LIKELY_EPOCHS = 15  # of a training that stops by itself
+LIKELY_EPOCHS = 30  # of a training that stops by itself
 
 
 def follow(place: Place, only: str | None, class_weight: str, seeds: int, quick: bool) -> None:
