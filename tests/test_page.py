@@ -102,9 +102,12 @@ def shows(page, text):
 
 
 def ink(page, selector="#paper"):
-    """How many points of a canvas are drawn on."""
-    script = """canvas => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data
-        .filter((value, i) => i % 4 === 3 && value > 0).length"""
+    """How many points of a canvas are drawn on, after the next frame, for which the page may have left its drawing."""
+    script = """async canvas => {
+        await new Promise(requestAnimationFrame);
+        return canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data
+            .filter((value, i) => i % 4 === 3 && value > 0).length;
+    }"""
     return page.locator(selector).evaluate(script)
 
 
