@@ -3,7 +3,7 @@
 Real letters of EMNIST's test file are set as words onto paper and photographed, at five levels of difficulty; so are
 letters of fonts and letters drawn in strokes. A picture is a function of (seed, level, index) and its source alone.
 
-    python bench/pictures.py DIR [--source emnist|font|strokes] [--count 12]    # contact sheets, to look at
+    python bench/pictures.py DIR [--source emnist|enlarged|font|strokes] [--count 12]    # contact sheets, to look at
 
 Levels, each with what the ones before it have:
     0  a canvas or a screenshot: one ink, one ground, no camera, PNG
@@ -132,21 +132,32 @@ def rows_of(character: str) -> np.ndarray:
     return np.flatnonzero(test_letters().labels == ascii_uppercase.index(character))
 
 
-def handwritten(image: np.ndarray, height: float, pen: float, rng: np.random.Generator) -> np.ndarray:
-    """Ink (h, w) of a letter of EMNIST (28, 28), its longer side `height` pixels, nearly as thick as the pen is."""
+def _outlined(image: np.ndarray, height: float) -> tuple[np.ndarray, int, int]:
+    """What is ink of a letter of EMNIST, bool; the longer side of the letter in EMNIST's pixels; how many to one."""
     fine = 6 if height < 130 else math.ceil(height / 20)  # drawn larger, to be made smaller: no steps in the strokes
     bright = image > 0.35 * image.max()
     (top, bottom), (left, right) = ((i.min(), i.max() + 1) for i in np.nonzero(bright))
     letter = np.pad(image[top:bottom, left:right].astype(np.float32) / image.max(), 4)
     size = (letter.shape[1] * fine, letter.shape[0] * fine)
     large = np.asarray(Image.fromarray(letter).resize(size, Image.Resampling.BICUBIC))
-    inside = ndimage.gaussian_filter(large, 0.6 * fine) > 0.42  # without its pixels' steps along slanted strokes
+    # without its pixels' steps along slanted strokes
+    return ndimage.gaussian_filter(large, 0.6 * fine) > 0.42, max(bottom - top, right - left), fine
+
+
+def enlarged(image: np.ndarray, height: float) -> np.ndarray:
+    """Ink (h, w) of a letter of EMNIST (28, 28) as it is, its longer side `height` pixels."""
+    return _slanted(np.float32(_outlined(image, height)[0]), height, 0, 0)
+
+
+def handwritten(image: np.ndarray, height: float, pen: float, rng: np.random.Generator) -> np.ndarray:
+    """Ink (h, w) of a letter of EMNIST (28, 28), its longer side `height` pixels, nearly as thick as the pen is."""
+    inside, side, fine = _outlined(image, height)
     depth = ndimage.distance_transform_edt(inside) - ndimage.distance_transform_edt(~inside)
     depth = ndimage.gaussian_filter(depth.astype(np.float32), fine / 6)
     # one pen writes all letters, but EMNIST made small ones larger and their strokes with them; a stroke's width is
     # taken where it is, else thin ones break
     half = ndimage.gaussian_filter(ndimage.maximum_filter(depth, 3 * fine + 1), 1.5 * fine)
-    target = pen / height * max(bottom - top, right - left) * fine / 2
+    target = pen / height * side * fine / 2
     depth += np.clip(0.8 * (target - half), -0.5 * half, 1.2 * fine)
     return _slanted(np.clip(depth + 0.5, 0, 1), height, rng.normal(0, 0.05), rng.normal(0, 2.0))
 
@@ -173,12 +184,18 @@ def from_emnist(character: str, height: float, pen: float, rng: np.random.Genera
     return from_row(int(rng.choice(rows_of(character))))(character, height, pen, rng)
 
 
-def from_row(row: int) -> Callable[..., Glyph]:
-    """A source whose only letter is this test image."""
+def from_emnist_as_it_is(character: str, height: float, pen: float, rng: np.random.Generator) -> Glyph:
+    return from_row(int(rng.choice(rows_of(character))), as_it_is=True)(character, height, pen, rng)
+
+
+def from_row(row: int, as_it_is: bool = False) -> Callable[..., Glyph]:
+    """A source whose only letter is this test image, written with the pen, or else only enlarged."""
 
     def glyph(character: str, height: float, pen: float, rng: np.random.Generator) -> Glyph:
         height *= math.exp(rng.normal(0, 0.08))
-        return handwritten(test_letters().images[row], height, pen, rng), round(rng.normal(0, 0.03) * height), row
+        image = test_letters().images[row]
+        ink = enlarged(image, height) if as_it_is else handwritten(image, height, pen, rng)
+        return ink, round(rng.normal(0, 0.03) * height), row
 
     return glyph
 
@@ -505,7 +522,7 @@ def _text(rng: np.random.Generator) -> str:
 def _source(name: str, rng: np.random.Generator) -> Callable[..., Glyph]:
     if name == "font":
         return in_font(str(rng.choice(FACES)), str.lower if rng.random() < 0.4 else str.upper)
-    return {"emnist": from_emnist, "strokes": in_strokes}[name]
+    return {"emnist": from_emnist, "enlarged": from_emnist_as_it_is, "strokes": in_strokes}[name]
 
 
 def _draw(
@@ -517,7 +534,7 @@ def _draw(
 
 
 def word(level: int, index: int, seed: int = 0, source: str = "emnist") -> Picture:
-    """A word of 3 to 9 letters, most from WORDS. source: emnist, font or strokes."""
+    """A word of 3 to 9 letters, most from WORDS. source: emnist, enlarged, font or strokes."""
     rng = np.random.default_rng([seed, level, index, 0])
     text = _text(rng)
     gaps = (0.05, 0.15) if source == "font" else LEVELS[level].gap
@@ -527,11 +544,11 @@ def word(level: int, index: int, seed: int = 0, source: str = "emnist") -> Pictu
 def letter(level: int, index: int, seed: int = 0, source: str = "emnist") -> Picture:
     """A single letter in the middle of its own small paper. No test image comes twice before all have come."""
     rng = np.random.default_rng([seed, level, index, 1])
-    if source != "emnist":
+    if source not in ("emnist", "enlarged"):
         return _compose(ascii_uppercase[index % 26], level, _source(source, rng), (0, 0), (0.3, 0.9), rng)
     row = int(_order(seed, level)[index % len(test_letters())])
     text = ascii_uppercase[test_letters().labels[row]]
-    return _compose(text, level, from_row(row), (0, 0), (0.3, 0.9), rng)
+    return _compose(text, level, from_row(row, source == "enlarged"), (0, 0), (0.3, 0.9), rng)
 
 
 @cache
@@ -583,7 +600,7 @@ def contact_sheet(pictures: list[tuple[Picture, str]]) -> Image.Image:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--source", choices=["emnist", "font", "strokes"], default="emnist")
+    parser.add_argument("--source", choices=["emnist", "enlarged", "font", "strokes"], default="emnist")
     parser.add_argument("--count", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
