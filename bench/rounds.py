@@ -22,13 +22,19 @@ def usable_cores() -> list[int]:
 
 
 def machine() -> str:
-    """The processor and its usable cores, before `limit_threads`, such as amd-epyc-2-cores."""
+    """The processor and its usable cores, before `limit_threads`, such as amd-epyc-family-26-2-cores.
+
+    The family, because a virtual machine may not tell more than "AMD EPYC" of its processor.
+    """
     if known := os.environ.get("LETTERGPU_BENCH_MACHINE"):
         return known
     name = platform.processor() or platform.machine()
     try:
-        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-        name = found[1] if found else name
+        told = Path("/proc/cpuinfo").read_text()
+        if found := re.search(r"model name\s*: (.*)", told):
+            name = found[1]
+        if found := re.search(r"cpu family\s*: (.*)", told):
+            name += f" family {found[1]}"
     except OSError:
         pass
     return re.sub(r"[^a-z0-9]+", "-", f"{name} {len(usable_cores())} cores".lower()).strip("-")
