@@ -20,7 +20,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from string import ascii_uppercase
 
@@ -43,6 +43,8 @@ TABLE TEACHER THE THINK THREE TIME TRAIN TREE UNCLE UNDER VALLEY VILLAGE VOICE V
 WRITE XYLOPHONE YEAR YELLOW YESTERDAY YOUNG ZEBRA ZERO ZONE
 """
 WORDS = COMMON.split()
+REAL = ("emnist", "enlarged")  # sources of test letters, written by one pen or as they are
+SOURCES = (*REAL, "font", "strokes")
 RANDOM = 0.3  # of the words are random letters instead, so that rare letters count too and no dictionary reads them
 
 
@@ -180,12 +182,8 @@ def _cropped(ink: np.ndarray) -> np.ndarray:
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def from_emnist(character: str, height: float, pen: float, rng: np.random.Generator) -> Glyph:
-    return from_row(int(rng.choice(rows_of(character))))(character, height, pen, rng)
-
-
-def from_emnist_as_it_is(character: str, height: float, pen: float, rng: np.random.Generator) -> Glyph:
-    return from_row(int(rng.choice(rows_of(character))), as_it_is=True)(character, height, pen, rng)
+def from_emnist(character: str, height: float, pen: float, rng: np.random.Generator, as_it_is: bool = False) -> Glyph:
+    return from_row(int(rng.choice(rows_of(character))), as_it_is)(character, height, pen, rng)
 
 
 def from_row(row: int, as_it_is: bool = False) -> Callable[..., Glyph]:
@@ -522,7 +520,7 @@ def _text(rng: np.random.Generator) -> str:
 def _source(name: str, rng: np.random.Generator) -> Callable[..., Glyph]:
     if name == "font":
         return in_font(str(rng.choice(FACES)), str.lower if rng.random() < 0.4 else str.upper)
-    return {"emnist": from_emnist, "enlarged": from_emnist_as_it_is, "strokes": in_strokes}[name]
+    return {"emnist": from_emnist, "enlarged": partial(from_emnist, as_it_is=True), "strokes": in_strokes}[name]
 
 
 def _draw(
@@ -534,7 +532,7 @@ def _draw(
 
 
 def word(level: int, index: int, seed: int = 0, source: str = "emnist") -> Picture:
-    """A word of 3 to 9 letters, most from WORDS. source: emnist, enlarged, font or strokes."""
+    """A word of 3 to 9 letters, most from WORDS. source: one of SOURCES."""
     rng = np.random.default_rng([seed, level, index, 0])
     text = _text(rng)
     gaps = (0.05, 0.15) if source == "font" else LEVELS[level].gap
@@ -544,7 +542,7 @@ def word(level: int, index: int, seed: int = 0, source: str = "emnist") -> Pictu
 def letter(level: int, index: int, seed: int = 0, source: str = "emnist") -> Picture:
     """A single letter in the middle of its own small paper. No test image comes twice before all have come."""
     rng = np.random.default_rng([seed, level, index, 1])
-    if source not in ("emnist", "enlarged"):
+    if source not in REAL:
         return _compose(ascii_uppercase[index % 26], level, _source(source, rng), (0, 0), (0.3, 0.9), rng)
     row = int(_order(seed, level)[index % len(test_letters())])
     text = ascii_uppercase[test_letters().labels[row]]
@@ -600,7 +598,7 @@ def contact_sheet(pictures: list[tuple[Picture, str]]) -> Image.Image:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--source", choices=["emnist", "enlarged", "font", "strokes"], default="emnist")
+    parser.add_argument("--source", choices=SOURCES, default="emnist")
     parser.add_argument("--count", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -196,7 +196,7 @@ def measure(index: int, which: str, kind: str, seed: int, tesseract: int, run: s
     picture = KINDS[kind](level, index, seed, source)
     answers = {}
     for name, read in READERS.items():
-        if (name == "tesseract" and index >= tesseract) or (name == "network" and source in ("font", "strokes")):
+        if (name == "tesseract" and index >= tesseract) or (name == "network" and source not in pictures.REAL):
             continue
         began = time.perf_counter()
         answer = read(picture, kind == "letters", run)

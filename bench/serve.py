@@ -1,12 +1,11 @@
 """How long `lettergpu serve` takes to answer, and how many requests a second it answers.
 
-python bench/serve.py [--clients 1,8] [--seconds 10] [--rounds 3] [--source strokes|font|emnist] [--level 0]
-                      [--pictures 50] [--seed 0] [--json FILE|-]
+python bench/serve.py [--clients 1,8] [--seconds 5] [--rounds 3] [--json FILE|-]
 
 The server runs as a process of its own, as a user would start it. Each client, a thread of this process, holds a
 connection and asks again as soon as it is answered; what they take of the machine is taken from the server. They send
-single letters of pictures.py in turn, and every answer must be what `lettergpu.read` says. A round of every number of
-clients comes in turn; the first one of each does not count.
+pictures of single letters drawn on a canvas (pictures.py) in turn, and every answer must be what `lettergpu.read` says.
+A round of every number of clients comes in turn; the first one of each does not count.
 """
 
 import argparse
@@ -18,9 +17,9 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import pictures
@@ -28,9 +27,11 @@ from rounds import publish
 
 import lettergpu
 
+PICTURES = 50
+
 
 @contextmanager
-def served() -> Any:
+def served() -> Iterator[int]:
     """The port of a server that listens."""
     command = [sys.executable, "-m", "lettergpu", "serve", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
@@ -66,16 +67,12 @@ def ask(port: int, files: list[bytes], answers: list[str], first: int, until: fl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", default="1,8", help="at a time; several numbers by commas")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of a round")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of a round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--source", choices=("strokes", "font", "emnist"), default="strokes")
-    parser.add_argument("--level", type=int, default=0)
-    parser.add_argument("--pictures", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", metavar="FILE|-")
     options = parser.parse_args()
     counts = [int(count) for count in options.clients.split(",")]
-    composed = [pictures.letter(options.level, i, options.seed, options.source) for i in range(options.pictures)]
+    composed = [pictures.letter(0, i, source="strokes") for i in range(PICTURES)]
     files = [picture.file for picture in composed]
     answers = [lettergpu.read(file, form="single").text for file in files]
     rounds: dict[int, list[dict[str, float]]] = {count: [] for count in counts}
@@ -96,8 +93,8 @@ def main() -> None:
     for clients, row in rows.items():
         table.append(f"  {clients:>8}{row['requests_per_second']:12.0f}{row['p50_ms']:9.1f} ms{row['p99_ms']:9.1f} ms")
     sides = [max(picture.image.size) for picture in composed]
-    settings = {"source": options.source, "level": options.level, "pictures": options.pictures, "seed": options.seed}
-    settings |= {"median_long_side": statistics.median(sides), "seconds": options.seconds, "rounds": options.rounds}
+    settings = {"pictures": PICTURES, "median_long_side": statistics.median(sides)}
+    settings |= {"seconds": options.seconds, "rounds": options.rounds}
     publish("serve", settings, table, {"rows": rows, "rounds": rounds}, options.json)
 
 

@@ -13,10 +13,10 @@ BENCH = Path(__file__).parent.parent / "bench"
 KINDS = {"word": pictures.word, "letter": pictures.letter}
 
 
-@pytest.fixture(params=["emnist", "enlarged", "font", "strokes"])
+@pytest.fixture(params=pictures.SOURCES)
 def source(request):
     """Where the letters come from; real ones only where there are some."""
-    if request.param in ("emnist", "enlarged"):
+    if request.param in pictures.REAL:
         request.getfixturevalue("emnist")
     return request.param
 
@@ -47,7 +47,7 @@ def test_the_truth_names_every_letter_and_its_place(level, source):
                 assert 0 <= top < bottom <= height
             centres = [left + right for left, _, right, _ in picture.boxes]
             assert centres == sorted(centres)
-            if source in ("emnist", "enlarged"):
+            if source in pictures.REAL:
                 labels = pictures.test_letters().labels[list(picture.rows)]
                 assert "".join(pictures.ascii_uppercase[label] for label in labels) == picture.text
             else:
