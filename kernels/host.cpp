@@ -266,6 +266,7 @@ static void product(Matrix a, Matrix b, float* c, bool add, Index M, Index N, In
 // ---- the other operations
 
 enum { SIDE = 28, PART = 16384 };  // so many numbers are worth a task of their own
+enum { STRIP = 32 };  // nodes that are normalised together: two cache lines of each row
 
 // Each square of four pixels of an image, one pixel outside too, as one number: one load instead of four
 struct Squares {
@@ -300,13 +301,13 @@ extern "C" {
 
 void use_threads(int count) { lettergpu::threads().count = count; }
 
-// value <- g(x W + b), and, if it is not null, slope <- g'(x W + b)
+// value <- g(x W + b), and, if it is not null, slope <- g'(x W + b); a null bias is 0
 void dense(const float* x, const float* weight, const float* bias, float* value, float* slope, Index rows, Index fan_in,
            Index fan_out, int activation, float leak) {
     product({x, fan_in, 1}, {weight, fan_out, 1}, value, false, rows, fan_out, fan_in,
             [=](Index m, int rows, Index n, int width, float* sums) {
                 alignas(64) float biases[WIDTH] = {}, slopes[ROWS * WIDTH];
-                std::memcpy(biases, bias + n, width * 4);
+                if (bias) std::memcpy(biases, bias + n, width * 4);
                 for (int i = 0; i < rows; i++)
                     for (int j = 0; j < WIDTH; j += LANES) {
                         float* sum = sums + i * WIDTH + j;
@@ -335,9 +336,83 @@ void set_gradients(const float* x, const float* delta, float* weight_gradient, f
             [=](Index m, int rows, Index n, int width, float* sums) {
                 put(weight_gradient, fan_out, m, rows, n, width, sums);
             });
-    if (!add) std::fill_n(bias_gradient, fan_out, 0.0f);
-    for (Index row = 0; row < rows; row++)
+    if (bias_gradient && !add) std::fill_n(bias_gradient, fan_out, 0.0f);
+    for (Index row = 0; row < rows && bias_gradient; row++)
         for (Index n = 0; n < fan_out; n++) bias_gradient[n] += delta[row * fan_out + n];
+}
+
+// z <- (z - its mean) / sqrt(its variance + epsilon), node by node; value <- g(y), slope <- g'(y), y = scale z + bias.
+// per_deviation <- 1 / sqrt(variance + epsilon); the running mean and variance go `pace` of the way to the batch's, or
+// all of it where the running variance is 0
+void normalised(float* z, const float* scale, const float* bias, float* mean, float* variance, float* per_deviation,
+                float* value, float* slope, Index rows, Index nodes, int activation, float leak, float epsilon,
+                float pace) {
+    in_parts(nodes, STRIP, [=](Index first, Index end) {
+        const Flushing flushing;
+        const Index width = end - first;
+        double sums[STRIP] = {}, squares[STRIP] = {};
+        alignas(64) float middle[STRIP] = {}, factor[STRIP] = {}, scales[STRIP] = {}, biases[STRIP] = {};
+        alignas(64) float y[STRIP] = {}, g[STRIP], s[STRIP];
+        std::memcpy(scales, scale + first, width * 4);
+        std::memcpy(biases, bias + first, width * 4);
+        for (Index row = 0; row < rows; row++)
+            for (Index j = 0; j < width; j++) sums[j] += z[row * nodes + first + j];
+        for (Index j = 0; j < width; j++) middle[j] = float(sums[j] / double(rows));
+        for (Index row = 0; row < rows; row++)
+            for (Index j = 0; j < width; j++) {
+                const float away = z[row * nodes + first + j] - middle[j];
+                squares[j] += away * away;
+            }
+        for (Index j = 0; j < width; j++) {
+            const float spread = float(squares[j] / double(rows));
+            const float step = variance[first + j] == 0.0f ? 1.0f : pace;
+            factor[j] = per_deviation[first + j] = 1.0f / std::sqrt(spread + epsilon);
+            mean[first + j] += step * (middle[j] - mean[first + j]);
+            variance[first + j] += step * (spread - variance[first + j]);
+        }
+        for (Index row = 0; row < rows; row++) {
+            const Index at = row * nodes + first;
+            for (Index j = 0; j < width; j++) {
+                z[at + j] = (z[at + j] - middle[j]) * factor[j];
+                y[j] = z[at + j] * scales[j] + biases[j];
+            }
+            for (int j = 0; j < STRIP; j += LANES) {
+                const Both both = activated(activation, leak, load(y + j));
+                store(g + j, both.value);
+                store(s + j, both.slope);
+            }
+            std::memcpy(value + at, g, width * 4);
+            std::memcpy(slope + at, s, width * 4);
+        }
+    });
+}
+
+// delta <- the gradient with respect to the z that `normalised` was given, from that with respect to g(y); standard is
+// what it made of z, factor scale / sqrt(variance + epsilon). Scale's and bias's gradients are set, or with `add` added
+void gradient_before_normalised(const float* gradient, const float* slope, const float* standard, const float* factor,
+                                float* scale_gradient, float* bias_gradient, float* delta, int add, Index rows,
+                                Index nodes) {
+    in_parts(nodes, STRIP, [=](Index first, Index end) {
+        const Flushing flushing;
+        const Index width = end - first;
+        double along[STRIP] = {}, level[STRIP] = {};
+        float tilt[STRIP] = {}, shift[STRIP] = {};
+        for (Index row = 0; row < rows; row++)
+            for (Index at = row * nodes + first, j = 0; j < width; j++) {
+                const float part = gradient[at + j] * slope[at + j];
+                delta[at + j] = part;
+                along[j] += part * standard[at + j];
+                level[j] += part;
+            }
+        for (Index j = 0; j < width; j++) {
+            scale_gradient[first + j] = float(along[j]) + (add ? scale_gradient[first + j] : 0.0f);
+            bias_gradient[first + j] = float(level[j]) + (add ? bias_gradient[first + j] : 0.0f);
+            tilt[j] = float(along[j] / double(rows)), shift[j] = float(level[j] / double(rows));
+        }
+        for (Index row = 0; row < rows; row++)
+            for (Index at = row * nodes + first, j = 0; j < width; j++)
+                delta[at + j] = (delta[at + j] - standard[at + j] * tilt[j] - shift[j]) * factor[first + j];
+    });
 }
 
 void momentum_step(float* parameters, float* velocity, const float* gradients, Index count, Index decayed, float rate,

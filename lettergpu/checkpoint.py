@@ -1,12 +1,14 @@
 """Networks and training states as .safetensors files: flat tensors, with all else as text in the header.
 
-Tensors: `parameters`, and in a training state also `velocity` and `best_parameters`, all (parameters,).
+Tensors: `parameters`, and in a training state also `velocity` and `best_parameters`, all (parameters,). A network that
+was trained with batch normalisation is folded into plain dense layers, but for a training state's.
 Header: `lettergpu` (the version of this format), `sizes`, `activation`, `loss`, `classes`, and `layout`
 (name -> [offset, shape] of each parameter in the flat vector), as JSON; a run's files also hold `config`, as
 TOML, `fingerprint` (sha256 of the training data) and, with a state, its `epoch`, `best_epoch`, `best_loss`.
 """
 
 import json
+import math
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,7 @@ from .config import Config
 from .device import CPU, Device
 from .errors import LettergpuError
 from .files import replacing
-from .network import Network, layout, parameter_count
+from .network import Network, layout
 from .training import State
 
 FORMAT = "1"
@@ -50,6 +52,11 @@ def save(
 
     half: a network's parameters as float16, half as large; they are read as float32 again.
     """
+    if best:
+        assert state is not None
+        network = network.with_parameters(state.best_parameters)
+    if best or state is None:
+        network = network.folded()
     header = {
         "lettergpu": FORMAT,
         "sizes": json.dumps(network.sizes),
@@ -60,11 +67,9 @@ def save(
         "config": config.to_toml(),
         "fingerprint": fingerprint,
     }
-    if state is None:
+    if best or state is None:
         parameters = network.device.fetch(network.parameters)
         tensors = {"parameters": parameters.astype(np.float16) if half else parameters}
-    elif best:
-        tensors = {"parameters": state.best_parameters}
     else:
         tensors = {name: getattr(state, name) for name in ("parameters", "velocity", "best_parameters")}
         header |= {"epoch": str(state.epoch), "best_epoch": str(state.best_epoch), "best_loss": state.best_loss.hex()}
@@ -93,8 +98,9 @@ def read(path: Path, device: Device = CPU) -> Checkpoint:
         config = Config.from_table(tomllib.loads(header["config"]), str(path))
         sizes = tuple(json.loads(header["sizes"]))
         table = {name: (offset, tuple(shape)) for name, (offset, shape) in json.loads(header["layout"]).items()}
-        expected = (parameter_count(sizes),)
-        if table != layout(sizes) or any(tensor.shape != expected for tensor in tensors.values()):
+        batch_norm = any(name.endswith("scale") for name in table)
+        expected = (sum(math.prod(shape) for _, shape in table.values()),)
+        if table != layout(sizes, batch_norm) or any(tensor.shape != expected for tensor in tensors.values()):
             raise ValueError("its tensors are not of the shape that its header promises")
         if len(json.loads(header["classes"])) != sizes[-1]:
             raise ValueError("it does not name each of its classes")
@@ -105,6 +111,7 @@ def read(path: Path, device: Device = CPU) -> Checkpoint:
             activation=header["activation"],
             loss=header["loss"],
             classes=json.loads(header["classes"]),
+            batch_norm=batch_norm,
             device=device,
             dtype=str(parameters.dtype),
         )

@@ -63,6 +63,10 @@ def train(
     ] = None,
     hidden: Annotated[str | None, setting("hidden", "Nodes of each hidden layer; none for a perceptron.")] = None,
     activation: Annotated[str | None, setting("activation", "Of the hidden layers.")] = None,
+    batch_norm: Annotated[
+        bool | None,
+        typer.Option("--batch-norm/--no-batch-norm", help="Normalise hidden nodes.", show_default="no-batch-norm"),
+    ] = None,
     loss: Annotated[
         str | None, setting("loss", "Output: softmax with categorical, sigmoid with binary cross-entropy.")
     ] = None,
@@ -108,6 +112,7 @@ def train(
         "precision": precision,
         "hidden": None if hidden is None else _parse_hidden(hidden),
         "activation": activation,
+        "batch_norm": batch_norm,
         "loss": loss,
         "class_weight": class_weight,
         "init": init,

@@ -39,6 +39,7 @@ class Config:
     precision: str = "float32"  # of products of matrices on a GPU; tf32 is faster and keeps 10 bits of 23
     hidden: tuple[int, ...] = (512, 256, 128)  # nodes of each hidden layer; () is a perceptron
     activation: str = "tanhexp"  # of the hidden layers
+    batch_norm: bool = False  # normalise what goes into the activation of each hidden layer
     loss: str = "softmax"  # softmax with categorical, or sigmoid with binary cross-entropy
     class_weight: str = "none"  # balanced: each class counts n / (classes * n of the class)
     init: str = "uniform"

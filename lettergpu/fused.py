@@ -79,6 +79,8 @@ def _call(kernel: Any, *arguments: Any) -> None:
 
 def dense(x: Any, weight: Any, bias: Any, activation: Activation, keep: bool) -> tuple[Any, Any]:
     z = x @ weight
+    if bias is None:
+        return activation.value(z), z
     return activate(z, bias, activation), z
 
 
@@ -103,9 +105,13 @@ def gradient_before(gradient: Any, kept: Any, activation: Activation) -> Any:
 def set_gradients(weight_gradient: Any, bias_gradient: Any, x: Any, delta: Any, add: bool) -> None:
     if add:
         weight_gradient += x.T @ delta
-        bias_gradient += delta.sum(axis=0)
     else:
         cupy.matmul(x.T, delta, out=weight_gradient)
+    if bias_gradient is None:
+        return
+    if add:
+        bias_gradient += delta.sum(axis=0)
+    else:
         cupy.sum(delta, axis=0, out=bias_gradient)
 
 

@@ -38,6 +38,8 @@ SIGNATURES = {
     "gradient_before": [P, P, P, N],
     "set_gradients": [P, P, P, P, FLAG, N, N, N],
     "gradient_of_input": [P, P, P, N, N, N],
+    "normalised": [P, P, P, P, P, P, P, P, N, N, FLAG, F, F, F],
+    "gradient_before_normalised": [P, P, P, P, P, P, P, FLAG, N, N],
     "momentum_step": [P, P, P, N, N, F, F, F, FLAG],
     "assemble": [P, P, P, N, P, N, N, P],
     "softmax_cross_entropy": [P, P, P, P, P, P, N, N, F, F],
@@ -108,8 +110,8 @@ def _address(array: Any) -> int:
 
 
 def _host(*floats: Any) -> Any:
-    """The library, if it is there and all these arrays are contiguous float32."""
-    suit = all(array.dtype == np.float32 and array.flags.c_contiguous for array in floats)
+    """The library, if it is there and all these arrays, but for None, are contiguous float32."""
+    suit = all(array is None or (array.dtype == np.float32 and array.flags.c_contiguous) for array in floats)
     return library()[0] if suit else None
 
 
@@ -148,6 +150,36 @@ def gradient_of_input(delta: Any, weight: Any) -> Any:
     gradient = np.empty((delta.shape[0], weight.shape[0]), np.float32)
     host.gradient_of_input(*_at(delta, weight, gradient), delta.shape[0], *weight.shape)
     return gradient
+
+
+def normalised(
+    z: Any, scale: Any, bias: Any, mean: Any, variance: Any, activation: Activation
+) -> tuple[Any, Any, Any, Any]:
+    if not len(z) or not (host := _host(z, scale, bias, mean, variance)):
+        return generic(layers.normalised)(z, scale, bias, mean, variance, activation)
+    value, slope, per_deviation = np.empty_like(z), np.empty_like(z), np.empty_like(scale)
+    arrays = _at(z, scale, bias, mean, variance, per_deviation, value, slope)
+    host.normalised(*arrays, *z.shape, NUMBERS[activation.name], LEAK, layers.EPSILON, layers.PACE)
+    return value, slope, z, per_deviation
+
+
+def gradient_before_normalised(
+    gradient: Any,
+    kept: Any,
+    standard: Any,
+    factor: Any,
+    activation: Activation,
+    scale_gradient: Any,
+    bias_gradient: Any,
+    add: bool,
+) -> Any:
+    arrays = gradient, kept, standard, factor, scale_gradient, bias_gradient
+    if gradient.shape != kept.shape or not (host := _host(*arrays)):
+        rest = activation, scale_gradient, bias_gradient, add
+        return generic(layers.gradient_before_normalised)(gradient, kept, standard, factor, *rest)
+    delta = np.empty_like(gradient)
+    host.gradient_before_normalised(*_at(*arrays, delta), add, *delta.shape)
+    return delta
 
 
 def momentum_step(parameters: Any, gradients: Any, settings: Momentum) -> None:

@@ -11,7 +11,7 @@ from .activations import ACTIVATIONS
 from .config import Config
 from .device import CPU, Device
 from .initializers import INITIALIZERS
-from .layers import Dense
+from .layers import Dense, NormalisedDense
 from .losses import LOSSES
 from .pixels import to_floats
 
@@ -22,9 +22,10 @@ class Network:
     """Dense layers from `sizes[0]` inputs to `sizes[-1]` classes, the last one without an activation.
 
     sizes: (inputs, hidden..., classes); without a hidden layer it is a perceptron. activation: a key of
-    ACTIVATIONS. loss: a key of LOSSES. classes: the name of each class.
-    parameters, gradients: flat vectors, first all `weight_count` weights, layer by layer, then all biases.
-    layers[i].weight (fan_in, fan_out) and layers[i].bias (fan_out,) are writable views into parameters.
+    ACTIVATIONS. loss: a key of LOSSES. classes: the name of each class. batch_norm: whether hidden layers normalise.
+    parameters, gradients: flat vectors, first all `weight_count` weights, layer by layer, then all biases, and with
+    batch_norm the scales, running means and running variances of the hidden layers; the gradients of the latter two
+    stay 0. layers[i].weight (fan_in, fan_out) and layers[i].bias (fan_out,) are writable views into parameters.
     All parameters are zero until `initialize`.
     """
 
@@ -35,6 +36,7 @@ class Network:
         activation: str = Config.activation,
         loss: str = Config.loss,
         classes: Sequence[str] | None = None,
+        batch_norm: bool = False,
         device: Device = CPU,
         dtype: str = "float32",
     ):
@@ -43,23 +45,28 @@ class Network:
                 raise ValueError(f"{name!r} is none of {', '.join(table)}")
         xp = device.namespace
         self.sizes, self.activation, self.loss, self.device = tuple(sizes), activation, loss, device
+        self.dtype = dtype
         self.classes = tuple(classes) if classes is not None else tuple(str(i) for i in range(sizes[-1]))
-        self.layout = layout(self.sizes)
+        self.batch_norm = batch_norm
+        self.layout = layout(self.sizes, batch_norm)
         self.weight_count = parameter_count(self.sizes) - sum(self.sizes[1:])
-        self.parameters = xp.zeros(parameter_count(self.sizes), dtype=getattr(xp, dtype), device=device.handle)
+        count = sum(math.prod(shape) for _, shape in self.layout.values())
+        self.parameters = xp.zeros(count, dtype=getattr(xp, dtype), device=device.handle)
         self.gradients = xp.zeros_like(self.parameters)
+        self.layers = [self._layer(i, last=i == len(self.sizes) - 2) for i in range(len(self.sizes) - 1)]
 
-        last = len(self.sizes) - 2
-        self.layers = [
-            Dense(
-                self._view(self.parameters, f"layers.{i}.weight"),
-                self._view(self.parameters, f"layers.{i}.bias"),
-                self._view(self.gradients, f"layers.{i}.weight"),
-                self._view(self.gradients, f"layers.{i}.bias"),
-                ACTIVATIONS["identity" if i == last else activation],
-            )
-            for i in range(last + 1)
-        ]
+    def _layer(self, i: int, *, last: bool) -> Dense:
+        def value(name: str) -> Any:
+            return self._view(self.parameters, f"layers.{i}.{name}")
+
+        def gradient(name: str) -> Any:
+            return self._view(self.gradients, f"layers.{i}.{name}")
+
+        own = ACTIVATIONS["identity" if last else self.activation]
+        plain = value("weight"), value("bias"), gradient("weight"), gradient("bias"), own
+        if last or not self.batch_norm:
+            return Dense(*plain)
+        return NormalisedDense(*plain, value("scale"), gradient("scale"), value("mean"), value("variance"))
 
     def _view(self, vector: Any, name: str) -> Any:
         offset, shape = self.layout[name]
@@ -72,6 +79,34 @@ class Network:
             weight, bias = INITIALIZERS[init](rng, *layer.weight.shape)
             layer.weight[...] = xp.astype(self.device.put(weight), layer.weight.dtype)
             layer.bias[...] = 0.0 if bias is None else xp.astype(self.device.put(bias), layer.bias.dtype)
+            if isinstance(layer, NormalisedDense):
+                layer.scale[...] = 1.0
+                layer.mean[...] = 0.0
+                layer.variance[...] = 0.0
+
+    def folded(self) -> "Network":
+        """The same network without normalisation, whose running means and variances its weights and biases take up."""
+        plain = self._like(batch_norm=False)
+        for layer, own in zip(plain.layers, self.layers, strict=True):
+            layer.weight[...], layer.bias[...] = own.folded()
+        return plain
+
+    def with_parameters(self, parameters: np.ndarray) -> "Network":
+        """A network of the same kind, with these parameters from the host."""
+        other = self._like(batch_norm=self.batch_norm)
+        other.parameters[...] = self.device.put(parameters)
+        return other
+
+    def _like(self, *, batch_norm: bool) -> "Network":
+        return Network(
+            self.sizes,
+            activation=self.activation,
+            loss=self.loss,
+            classes=self.classes,
+            batch_norm=batch_norm,
+            device=self.device,
+            dtype=self.dtype,
+        )
 
     def forward(self, x: Any, *, keep: bool = False) -> Any:
         """Logits (batch, classes) of pixels x (batch, inputs) in [0, 1]. keep: remember what `backward` needs."""
@@ -117,15 +152,17 @@ class Network:
 
 
 def parameter_count(sizes: Sequence[int]) -> int:
-    """How many weights and biases a network of these sizes has."""
+    """How many weights and biases a network of these sizes has, those of its normalisation left out: they fold."""
     return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes))
 
 
-def layout(sizes: Sequence[int]) -> dict[str, tuple[int, tuple[int, ...]]]:
+def layout(sizes: Sequence[int], batch_norm: bool = False) -> dict[str, tuple[int, tuple[int, ...]]]:
     """Where each parameter stands in the flat vector: name -> (offset, shape)."""
     pairs = list(pairwise(sizes))
     shapes: dict[str, tuple[int, ...]] = {f"layers.{i}.weight": pair for i, pair in enumerate(pairs)}
     shapes |= {f"layers.{i}.bias": (fan_out,) for i, (_, fan_out) in enumerate(pairs)}
+    for name in ("scale", "mean", "variance") if batch_norm else ():
+        shapes |= {f"layers.{i}.{name}": (fan_out,) for i, (_, fan_out) in enumerate(pairs[:-1])}
     table, offset = {}, 0
     for name, shape in shapes.items():
         table[name] = offset, shape

@@ -99,6 +99,7 @@ def fit(
         activation=config.activation,
         loss=config.loss,
         classes=letters.classes,
+        batch_norm=config.batch_norm,
         device=device,
     )
     network.initialize(generator(config.seed, "parameters"), config.init)

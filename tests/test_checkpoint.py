@@ -58,6 +58,27 @@ def test_a_state_comes_back_the_same(tmp_path):
     np.testing.assert_array_equal(found.state.best_parameters, vectors[2])
 
 
+def test_a_normalised_network_is_written_as_plain_layers_and_its_state_as_it_is(tmp_path):
+    network = Network((784, 20, 26), batch_norm=True)
+    network.initialize(np.random.default_rng(20), "he")
+    images = np.random.default_rng(21).integers(0, 256, (50, 28, 28)).astype(np.uint8)
+    network.forward((images / 255).reshape(50, 784).astype(np.float32), keep=True)
+    best, now = network.parameters.copy(), network.parameters + 1
+    expected = network.predict_proba(images)
+    state = State(7, now, np.zeros_like(now), 5, 0.5, best)
+    identity = network.with_parameters(now), Config(hidden=(20,), batch_norm=True), "abc", state
+    checkpoint.save(tmp_path / "best.safetensors", *identity, best=True)
+    checkpoint.save(tmp_path / "last.safetensors", *identity)
+    plain = lettergpu.load(tmp_path)
+    assert not plain.batch_norm
+    np.testing.assert_allclose(plain.predict_proba(images), expected, rtol=1e-4, atol=1e-6)
+    last = checkpoint.read(tmp_path / "last.safetensors")
+    assert last.network.batch_norm
+    np.testing.assert_array_equal(last.state.parameters, now)
+    np.testing.assert_array_equal(last.state.best_parameters, best)
+    np.testing.assert_array_equal(last.network.parameters, now)
+
+
 def test_layout_names_every_parameter(saved):
     network = lettergpu.load(saved)
     flat = load_file(saved)["parameters"]

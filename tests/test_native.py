@@ -21,6 +21,8 @@ OPERATIONS = [
     layers.gradient_before,
     layers.set_gradients,
     layers.gradient_of_input,
+    layers.normalised,
+    layers.gradient_before_normalised,
     losses.softmax_cross_entropy,
     losses.sigmoid_binary_cross_entropy,
     optimizers.momentum_step,
@@ -100,6 +102,30 @@ def test_activations(name, compiled):
     expected = activation.slope(wide(z[number])) * upstream[number, 0]
     np.testing.assert_allclose(delta[number, 0], expected, rtol=4 * EPS, atol=16 * EPS)
     assert np.isnan(value[-len(SPECIAL) :][4])
+
+
+@pytest.mark.parametrize("name", ["tanhexp", "identity"])
+@pytest.mark.parametrize(("rows", "nodes"), [(1, 1), (2, 31), (13, 32), (256, 512), (300, 65), (8192, 3)])
+def test_normalisation(rows, nodes, name, compiled):
+    z = 5 + random(rows, nodes) * np.linspace(0.3, 3, nodes, dtype=np.float32)
+    parts = [random(nodes, seed=seed) for seed in (61, 62, 63)] + [abs(random(nodes, seed=64))]
+    parts[3][0] = 0.0  # no batch before
+    exact = [wide(part) for part in parts]
+    value, slope, standard, per_deviation = native.normalised(z.copy(), *parts, ACTIVATIONS[name])
+    expected = dispatch.generic(layers.normalised)(wide(z), *exact, ACTIVATIONS[name])
+    for got, of in ((value, expected[0]), (standard, expected[2]), (per_deviation, expected[3])):
+        np.testing.assert_allclose(got, of, rtol=1e-5, atol=2e-5)
+    np.testing.assert_allclose(parts[2:], exact[2:], rtol=1e-6, atol=1e-6)
+
+    upstream, gradients = random(rows, nodes, seed=65), np.full((2, nodes), np.nan, np.float32)
+    summed = np.empty((2, nodes))
+    for add in (False, True):
+        rest = ACTIVATIONS[name], *gradients, add
+        delta = native.gradient_before_normalised(upstream, slope, standard, per_deviation, *rest)
+        formula = dispatch.generic(layers.gradient_before_normalised)
+        exactly = formula(wide(upstream), *expected[1:], ACTIVATIONS[name], *summed, add)
+    np.testing.assert_allclose(gradients, summed, rtol=1e-5, atol=1e-5 * rows**0.5)
+    np.testing.assert_allclose(delta, exactly, rtol=1e-5, atol=1e-5 * per_deviation.max())
 
 
 @pytest.mark.parametrize("formula", [losses.softmax_cross_entropy, losses.sigmoid_binary_cross_entropy])

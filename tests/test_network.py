@@ -8,28 +8,32 @@ from conftest import unweighted
 from lettergpu.activations import ACTIVATIONS
 from lettergpu.device import CPU
 from lettergpu.initializers import INITIALIZERS
+from lettergpu.layers import EPSILON
 from lettergpu.losses import LOSSES
 from lettergpu.network import Network, layout, parameter_count
 
 SIZES = (9, 6, 5, 4)
 
 
-def small_network(activation="tanhexp", loss="softmax", sizes=SIZES, device=CPU, dtype="float64"):
-    network = Network(sizes, activation=activation, loss=loss, device=device, dtype=dtype)
+def small_network(activation="tanhexp", loss="softmax", sizes=SIZES, device=CPU, dtype="float64", batch_norm=False):
+    network = Network(sizes, activation=activation, loss=loss, device=device, dtype=dtype, batch_norm=batch_norm)
     network.initialize(np.random.default_rng(5), "report")
     return network
 
 
 def loss_of(network, x, labels):
-    return unweighted(network.loss, network.forward(x), labels).losses.sum()
+    return unweighted(network.loss, network.forward(x, keep=True), labels).losses.sum()
 
 
+@pytest.mark.parametrize("batch_norm", [False, True], ids=["plain", "normalised"])
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("sizes", [SIZES, (9, 4)], ids=["two hidden layers", "perceptron"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_every_gradient_is_the_derivative(activation, loss, sizes):
-    network = small_network(activation, loss, sizes)
+def test_every_gradient_is_the_derivative(activation, loss, sizes, batch_norm):
+    network = small_network(activation, loss, sizes, batch_norm=batch_norm)
     rng = np.random.default_rng(6)
+    for layer in network.layers[:-1] if batch_norm else ():
+        layer.scale[...] = rng.uniform(0.5, 2.0, layer.scale.shape)
     x, labels = rng.random((7, 9)), rng.integers(0, 4, 7)
     network.backward(unweighted(loss, network.forward(x, keep=True), labels).gradient)
     h = 1e-6
@@ -69,6 +73,61 @@ def test_pieces_of_a_batch_add_up_to_it(device):
     whole = backward(slice(0, 10), add=False)
     backward(slice(0, 4), add=False)
     np.testing.assert_allclose(backward(slice(4, 10), add=True), whole, rtol=1e-12, atol=1e-14)
+
+
+@pytest.fixture
+def trained():
+    """A normalised network, its batches of pixels, and what its layers hold of them."""
+    network = small_network(batch_norm=True)
+    rng = np.random.default_rng(12)
+    batches = [rng.gamma(0.3, size=(40, 9)) for _ in range(200)]
+    for x in batches:
+        network.forward(x, keep=True)
+    return network, np.concatenate(batches)
+
+
+def test_running_means_and_variances_are_those_of_the_batches(trained):
+    network, x = trained
+    z = x @ network.layers[0].weight
+    np.testing.assert_allclose(network.layers[0].mean, z.mean(axis=0), atol=0.1 * z.std())
+    np.testing.assert_allclose(network.layers[0].variance, z.var(axis=0), rtol=0.2)
+
+
+def test_the_first_batch_is_all_that_is_held_of_none():
+    network, x = small_network(batch_norm=True), np.random.default_rng(13).random((5, 9))
+    logits = network.forward(x, keep=True)
+    np.testing.assert_allclose(network.forward(x), logits, rtol=1e-9)
+
+
+def test_a_network_that_does_not_learn_stays_as_it_is(trained):
+    network, x = trained
+    before = network.parameters.copy()
+    network.forward(x[:7])
+    np.testing.assert_array_equal(network.parameters, before)
+
+
+def test_folded_is_the_same_network_of_plain_layers(trained):
+    network, x = trained
+    plain = network.folded()
+    assert plain.parameters.shape == (parameter_count(SIZES),)
+    np.testing.assert_allclose(plain.forward(x), network.forward(x), rtol=1e-10)
+    z = (x @ network.layers[0].weight - network.layers[0].mean) / np.sqrt(network.layers[0].variance + EPSILON)
+    y = z * network.layers[0].scale + network.layers[0].bias
+    np.testing.assert_allclose(plain.layers[0].forward(x), network.layers[0].activation.value(y), rtol=1e-10)
+
+
+def test_normalised_layers_are_the_same_everywhere(device):
+    rng = np.random.default_rng(14)
+    x, labels, gradients = rng.random((10, 9)).astype(np.float32), rng.integers(0, 4, 10), []
+    for where, dtype in ((CPU, "float64"), (device, "float32")):
+        network = small_network(batch_norm=True, device=where, dtype=dtype)
+        there = where.put(x.astype(dtype))
+        for add in (False, True):
+            outcome = unweighted("softmax", network.forward(there, keep=True), where.put(labels))
+            network.backward(outcome.gradient, add=add)
+        gradients.append((where.fetch(network.gradients), where.fetch(network.parameters)))
+    for ours, exact in zip(gradients[1], gradients[0], strict=True):
+        np.testing.assert_allclose(ours, exact, rtol=1e-3, atol=2e-5)
 
 
 def test_layers_are_writable_views_of_one_vector(device):

@@ -38,8 +38,9 @@ def test_it_learns(few_letters, device):
         {},
         {"loss": "sigmoid", "nesterov": True, "l2": 1e-3},
         {"hidden": (), "batch_size": 0, "class_weight": "balanced"},
+        {"batch_norm": True},
     ],
-    ids=["default", "sigmoid", "perceptron"],
+    ids=["default", "sigmoid", "perceptron", "batch_norm"],
 )
 def test_every_namespace_has_the_same_losses(changes, few_letters, device):
     config = dataclasses.replace(SMALL, epochs=3, **changes)
@@ -126,10 +127,12 @@ def test_images_without_room_on_the_device_are_streamed(few_letters, device):
     assert full.crossings["put"] == there.crossings["put"] - both_sets + batches_of_both_epochs
 
 
-def test_going_on_from_a_state_is_the_same_training(few_letters):
-    reports = list(fit(SMALL, few_letters))
-    state = next(iter(fit(SMALL, few_letters))).state
-    resumed = list(fit(SMALL, few_letters, state=state))
+@pytest.mark.parametrize("batch_norm", [False, True], ids=["plain", "normalised"])
+def test_going_on_from_a_state_is_the_same_training(batch_norm, few_letters):
+    config = dataclasses.replace(SMALL, batch_norm=batch_norm)
+    reports = list(fit(config, few_letters))
+    state = next(iter(fit(config, few_letters))).state
+    resumed = list(fit(config, few_letters, state=state))
     assert [report.epoch for report in resumed] == [2, 3, 4]
     for name in ("parameters", "velocity", "best_parameters"):
         np.testing.assert_array_equal(getattr(resumed[-1].state, name), getattr(reports[-1].state, name))
