@@ -26,6 +26,7 @@ from .training import State
 
 FORMAT = "1"
 BEST, LAST = "best.safetensors", "last.safetensors"
+BOXED = Path(__file__).parent / "models" / "boxed.safetensors"  # the network in the package
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,12 @@ def save(
 
 
 def read(path: Path, device: Device = CPU) -> Checkpoint:
-    """The content of a file; of a run folder, that of its best network.
+    """The content of a file; of a run folder, that of its best network; of `boxed`, that of the one in the package.
 
     Raises LettergpuError if there is none, or it is damaged or not of this program.
     """
+    if is_boxed(path):
+        path = BOXED
     if path.is_dir():
         path = path / BEST
     try:
@@ -128,6 +131,11 @@ def read(path: Path, device: Device = CPU) -> Checkpoint:
     return Checkpoint(network, config, header.get("fingerprint", ""), state)
 
 
+def is_boxed(path: Path) -> bool:
+    """Whether the network in the package is meant: nothing else here has its name."""
+    return path == Path(BOXED.stem) and not path.exists()
+
+
 def load(path: str | Path, device: Device = CPU) -> Network:
-    """The trained network of a run folder or a .safetensors file."""
+    """The trained network of a run folder or a .safetensors file, or the one in the package, `boxed`."""
     return read(Path(path), device).network

@@ -175,18 +175,19 @@ def _parse_validation(text: str) -> float | str:
 
 @app.command()
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run folder or a .safetensors file.", metavar="RUN_OR_FILE")],
+    run: Annotated[Path, typer.Argument(help="A run folder, a .safetensors file, or boxed.", metavar="RUN_OR_FILE")],
     data: Annotated[
         str | None, typer.Option(help="auto, builtin, or a folder with EMNIST's IDX files.", show_default="the run's")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Which of EMNIST's splits.", show_default="the run's")] = None,
     device: DeviceName = None,
     out: Annotated[
-        Path | None, typer.Option(help="The folder for the pictures.", show_default="evaluation/ beside the network")
+        Path | None,
+        typer.Option(help="The folder for the pictures.", show_default="evaluation/ beside the network, or here"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Test a trained network: top-1/2/5, each class, the most confused pairs, pictures."""
+    """Test a network, or boxed, the one in the package: top-1/2/5, each class, the most confused pairs, pictures."""
     from . import checkpoint, console, runs
     from .data.letters import load_test
     from .device import resolve
@@ -198,7 +199,7 @@ def evaluate(
     if found.network.classes != SPLITS[split].classes:
         raise LettergpuError(f"--split {split}: {run} was trained for other classes, those of {found.config.split}")
     result = evaluate_network(found.network, test.images, test.labels)
-    folder = out or (run if run.is_dir() else run.parent) / "evaluation"
+    folder = out or (run if run.is_dir() else run.parent) / "evaluation"  # that of boxed is the current one
     table = {"data": description} | runs.evaluation_table(found.network, test, result) | {"pictures": str(folder)}
     if as_json:
         typer.echo(json.dumps(table, indent=2))

@@ -23,7 +23,6 @@ from .network import Network
 
 FORMS = ("auto", "single", "text")
 BINARIZERS = (*THRESHOLDS, "kmeans")
-BOXED = Path(__file__).parent / "models" / "boxed.safetensors"
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Reader:
     @classmethod
     def of(cls, model: str | Path | None = None) -> "Reader":
         """The reader with the network of a run folder or a .safetensors file; None: the one in the package."""
-        return cls(checkpoint.load(BOXED if model is None else model))
+        return cls(checkpoint.load(checkpoint.BOXED if model is None else model))
 
     def read(
         self,

@@ -21,6 +21,7 @@ from safetensors.numpy import load_file, save_file
 
 import lettergpu
 from lettergpu import checkpoint
+from lettergpu.checkpoint import BOXED
 from lettergpu.config import CHOICES, Config
 from lettergpu.data.letters import load_letters
 from lettergpu.device import cuda_devices
@@ -124,6 +125,16 @@ def test_evaluate_says_the_same_as_train(run, folder, few_letters, tmp_path):
         assert (run / "evaluation" / "confusion.png").stat().st_size > 10_000
     text = lettergpu_("evaluate", "run", cwd=tmp_path).stdout
     assert f"top-1 {summary['top1']:.2%}" in text
+
+
+def test_the_network_in_the_package_is_evaluated_where_one_stands(folder, tmp_path):
+    done = lettergpu_("evaluate", "boxed", "--data", folder, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["images"] == 80
+    assert (tmp_path / "evaluation" / "confusion.png").stat().st_size > 10_000
+    assert {path.name for path in BOXED.parent.iterdir()} == {"README.md", BOXED.name}
+    (tmp_path / "boxed").mkdir()  # a run of that name is meant, if there is one
+    assert "there is no such file" in complaint(lettergpu_("evaluate", "boxed", cwd=tmp_path))
 
 
 def test_a_runs_config_trains_the_same_network_again(run, tmp_path):

@@ -12,11 +12,12 @@ from PIL import Image
 
 import lettergpu
 from lettergpu import checkpoint
+from lettergpu.checkpoint import BOXED
 from lettergpu.config import Config
 from lettergpu.data.letters import load_test
 from lettergpu.errors import LettergpuError
 from lettergpu.network import Network
-from lettergpu.reading import BOXED, Reader
+from lettergpu.reading import Reader
 
 
 @pytest.fixture(scope="module")
