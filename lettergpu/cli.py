@@ -92,6 +92,14 @@ def train(
         int | None, setting("patience", "Stop after so many epochs without a lower validation loss; 0 never.")
     ] = None,
     augment: Annotated[str | None, setting("augment", AUGMENT)] = None,
+    calibrate: Annotated[
+        bool | None,
+        typer.Option(
+            "--calibrate/--no-calibrate",
+            help="In the end, make a probability of 0.9 mean 9 of 10, by the validation letters.",
+            show_default="no-calibrate",
+        ),
+    ] = None,
     validation: Annotated[
         str | None, setting("validation", "Share to hold out, or last: the train file's end, as EMNIST's authors do.")
     ] = None,
@@ -128,6 +136,7 @@ def train(
         "epochs": epochs,
         "patience": patience,
         "augment": augment,
+        "calibrate": calibrate,
         "validation": None if validation is None else _parse_validation(validation),
         "seed": seed,
     }

@@ -59,6 +59,7 @@ class Config:
     affine: tuple[float, float, float, float] = (12.0, 2.0, 0.12, 0.2)  # most degrees, pixels, ln of a scale, shear
     elastic: tuple[float, float] = (1.0, 4.0)  # how far and how smoothly images bend: RMS and sigma in pixels
     label_smoothing: float = 0.0  # share of each target that is spread over all classes
+    calibrate: bool = False  # divide the logits by a number that makes probabilities mean what they say
     validation: float | str = 0.2  # share of the train file, or "last": its end, as many as the test file has
     seed: int = 0
 

@@ -137,6 +137,7 @@ def evaluation(table: dict[str, Any]) -> None:
     """The tables of `evaluate`."""
     print(f"{table['data']}: {table['images']:,} images")
     print(f"loss {table['loss']:.4f}   " + "   ".join(f"top-{k} {table[f'top{k}']:.2%}" for k in TOP))
+    print(f"expected calibration error {table['calibration_error']:.2%}")
     print("\nAccuracy of each class")
     cells = [f"{name} {'-' if share is None else f'{share:.1%}':>6}" for name, share in table["per_class"].items()]
     for start in range(0, len(cells), 7):

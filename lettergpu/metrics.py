@@ -10,6 +10,7 @@ from .losses import LOSSES, Outcome
 from .network import Network
 
 TOP = (1, 2, 5)
+BINS = 15  # of confidence, of one width: Guo et al. 2017, arXiv:1706.04599
 
 
 def ranks(logits: Any, labels: Any) -> Any:
@@ -41,9 +42,16 @@ class Evaluation:
         """The share of images whose label is among the k likeliest classes."""
         return float(np.mean(self.ranks < k))
 
+    def calibration_error(self) -> float:
+        """The expected calibration error: how far confidence is from accuracy, a mean over bins of confidence."""
+        bins = np.minimum((self.confidence * BINS).astype(int), BINS - 1)
+        surplus = np.bincount(bins, (self.ranks == 0) - self.confidence.astype(np.float64), BINS)
+        return float(np.abs(surplus).sum() / len(self.ranks))
+
     def scores(self) -> dict[str, float]:
-        """loss, top1, top2 and top5, as summary.json has them."""
-        return {"loss": self.loss} | {f"top{k}": self.top(k) for k in TOP}
+        """loss, top1, top2, top5 and calibration_error, as summary.json has them."""
+        found = {"loss": self.loss} | {f"top{k}": self.top(k) for k in TOP}
+        return found | {"calibration_error": self.calibration_error()}
 
 
 class Tally:

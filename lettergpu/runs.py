@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from . import checkpoint
+from .calibration import calibrate
 from .config import Config
 from .data.letters import Examples, Letters
 from .device import Device
@@ -23,7 +24,7 @@ from .errors import LettergpuError
 from .files import replacing, unwritable
 from .metrics import Evaluation, confusion_matrix, evaluate, most_confused
 from .network import Network
-from .training import EpochReport, State
+from .training import EpochReport, State, class_weights
 
 METRICS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 
@@ -111,8 +112,13 @@ class Run:
         from .plots import plot_loss
 
         assert self.state is not None
-        network = checkpoint.load(self.folder, device)
+        last = checkpoint.read(self.folder / checkpoint.LAST, device).network
+        network = last.with_parameters(self.state.best_parameters).folded()
         rows, held = letters.hold_out(self.config.validation, self.config.seed)
+        if self.config.calibrate:
+            counts = class_weights(letters.train.labels[rows], len(letters.classes), self.config.class_weight)
+            calibrate(network, letters.train.images[held], letters.train.labels[held], counts)
+            checkpoint.save(self.folder / checkpoint.BEST, network, self.config, self.fingerprint)
         parts = {"train": letters.train.take(rows), "validation": letters.train.take(held), "test": letters.test}
         results = {name: evaluate(network, part.images, part.labels) for name, part in parts.items()}
         summary: dict[str, Any] = {name: result.scores() for name, result in results.items()}

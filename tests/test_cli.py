@@ -88,7 +88,7 @@ def test_a_run_leaves_all_that_it_promises(run, folder):
     summary = json.loads((run / "summary.json").read_text())
     assert summary.keys() >= SUMMARY_KEYS
     for part in ("train", "validation", "test"):
-        assert summary[part].keys() == {"loss", "top1", "top2", "top5"}
+        assert summary[part].keys() == {"loss", "top1", "top2", "top5", "calibration_error"}
         assert 0 < summary[part]["top1"] <= summary[part]["top2"] <= summary[part]["top5"] <= 1
     assert summary["parameters"] == 784 * 24 + 24 + 24 * 16 + 16 + 16 * 26 + 26
     assert summary["data"]["source"] == str(folder)
@@ -125,6 +125,21 @@ def test_evaluate_says_the_same_as_train(run, folder, few_letters, tmp_path):
         assert (run / "evaluation" / "confusion.png").stat().st_size > 10_000
     text = lettergpu_("evaluate", "run", cwd=tmp_path).stdout
     assert f"top-1 {summary['top1']:.2%}" in text
+
+
+def test_a_normalised_run_is_calibrated_once_it_has_ended(folder, tmp_path):
+    best, command = tmp_path / "run" / "best.safetensors", ["train", "--data", folder, *QUICK, "--batch-norm"]
+    for out, extra in (("plain", ()), ("run", ("--calibrate",))):
+        done = lettergpu_(*command, *extra, "--label-smoothing", 0.3, "--out", out, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    before, after = (json.loads((tmp_path / out / "summary.json").read_text()) for out in ("plain", "run"))
+    assert after["validation"]["loss"] < 0.9 * before["validation"]["loss"]
+    assert after["validation"]["top1"] == before["validation"]["top1"]
+    assert not lettergpu.load(best).batch_norm
+    written = load_file(best)["parameters"]
+    assert lettergpu_("train", "--resume", "run", cwd=tmp_path).returncode == 0
+    np.testing.assert_array_equal(load_file(best)["parameters"], written)
+    assert lettergpu_("evaluate", "run", "--json", cwd=tmp_path).returncode == 0
 
 
 def test_the_network_in_the_package_is_evaluated_where_one_stands(folder, tmp_path):

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -40,6 +41,14 @@ def test_evaluation_counts(device):
     np.testing.assert_allclose(result.loss, -np.log(p[[0, 0, 0, 1, 1, 2]]).mean(), rtol=1e-6)
     np.testing.assert_allclose(result.confidence, p[0], rtol=1e-6)
     assert result.predicted.tolist() == [0] * 6
+
+
+def test_calibration_error_is_the_mean_distance_of_confidence_from_accuracy():
+    # two bins: 0.62 and 0.66 of which one is right, and 1.0, of which two are
+    confidence = np.asarray([0.62, 0.66, 1.0, 1.0], np.float32)
+    result = Evaluation(0.0, np.asarray([0, 3, 0, 0]), np.zeros(4), confidence)
+    assert result.calibration_error() == pytest.approx((0.62 + 0.66 - 1) / 4)
+    assert result.scores()["calibration_error"] == result.calibration_error()
 
 
 def test_confusion_matrix_and_pairs():
