@@ -5,6 +5,9 @@ from typing import Any
 
 from array_api_compat import array_namespace, device
 
+STEEPEST = 0.8  # the most slant, in columns a row, that is taken from a letter
+SIZE = 8.5  # pixels, root mean square: EMNIST's letters have 7.3 at the median
+
 
 def warp(images: Any, y: Any, x: Any) -> Any:
     """Sample each image at the given places, bilinearly; outside an image everything is 0.
@@ -62,6 +65,57 @@ def moved(images: Any, maps: Any) -> Any:
         y += bends[:, 0, :, :]
         x += bends[:, 1, :, :]
     return warp(images, y, x)
+
+
+def composed(first: Any, then: Any) -> Any:
+    """The maps of `moved` that do what moving by `first` (batch, 2, 3), and then by `then` (batch, 2, 3 + n n), does.
+
+    Without a second interpolation, and without the darkness outside the image that lies between.
+    """
+    xp = array_namespace(first, then)
+    maps = first[:, :, :2] @ then
+    return xp.concat([maps[:, :, :2], maps[:, :, 2:3] + first[:, :, 2:], maps[:, :, 3:]], axis=-1)
+
+
+def moment_frames(images: Any, dtype: Any) -> Any:
+    """The maps (batch, 2, 3) of `moved` that bring a letter to the place, slant and size that all letters have.
+
+    images: (batch, height, width), uint8. Its centre of mass comes to the middle; rows are shifted so that ink's
+    covariance of row and column vanishes; it is scaled until the root mean square distance of ink from the middle is
+    SIZE, and stretched, its area kept, to the square root of its aspect. An image without ink stays empty. Moment
+    normalisation: Liu, Nakashima, Sako, Fujisawa 2004, "Handwritten digit recognition: investigation of normalization
+    and feature extraction techniques"; size and square root are what had the highest validation accuracy here.
+    """
+    xp = array_namespace(images)
+    _, height, width = images.shape
+    ink = xp.astype(images, dtype)
+
+    def places(side: int) -> Any:  # from the middle
+        return xp.arange(side, dtype=dtype, device=device(images)) - (side - 1) / 2
+
+    def within(x: Any, least: float, most: float) -> Any:
+        return xp.minimum(xp.maximum(x, least), most)
+
+    rows, columns = places(height), places(width)
+    of_row, of_column, along = xp.sum(ink, axis=2), xp.sum(ink, axis=1), ink @ columns  # (batch, height or width)
+    mass = xp.maximum(xp.sum(of_row, axis=1), 1.0)  # (batch,)
+    y, x = (of_row @ rows) / mass, (of_column @ columns) / mass
+    down, right = rows[None, :] - y[:, None], columns[None, :] - x[:, None]  # from the centre of mass
+    tall = xp.maximum(xp.sum(of_row * down**2, axis=1) / mass, 1.0)
+    together = xp.sum(along * down, axis=1) / mass
+    slant = within(together / tall, -STEEPEST, STEEPEST)
+    wide = xp.maximum(xp.sum(of_column * right**2, axis=1) / mass - slant * together, 1.0)
+    scale = within(xp.sqrt(wide + tall) / SIZE, 0.6, 1.5)
+    aspect = within(xp.sqrt(wide / tall), 1 / 3, 3.0) ** 0.25
+    across, upwards = scale * aspect, scale / aspect
+    linear = xp.stack(
+        [
+            xp.stack([upwards, xp.zeros_like(slant)], axis=-1),
+            xp.stack([slant * upwards, across], axis=-1),
+        ],
+        axis=1,
+    )
+    return about_centre(linear, xp.stack([y, x], axis=-1), height, width)
 
 
 def waves(maps: Any, side: int) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace
 
-from .augment import about_centre, moved, rotations, wave_heights
+from .augment import about_centre, composed, moved, rotations, wave_heights
 from .config import Config
 from .data import SIDE
 from .device import CPU, Device
@@ -82,11 +82,19 @@ def draw_angles(count: int, config: Config, epoch: int) -> np.ndarray:
 
 
 def batches(
-    images: Any, labels: Any, rows: np.ndarray, config: Config, epoch: int, device: Device, dtype: Any
+    images: Any,
+    labels: Any,
+    rows: np.ndarray,
+    config: Config,
+    epoch: int,
+    device: Device,
+    dtype: Any,
+    frames: np.ndarray | None = None,
 ) -> Iterator[Piece]:
     """The pieces of one epoch, in order.
 
-    images: (n, 784) uint8 and labels: (n,), both on the device. rows: those to train on, on the host.
+    images: (n, 784) uint8 and labels: (n,), both on the device. rows: those to train on, on the host. frames: the
+    maps (n, 2, 3) of `moment_frames` for all images, by which they are moved before they are augmented, on the host.
     The only thing that goes to the device is the order of the rows and the maps of those that are turned, once.
     Images that the device has no room for may stay on the host: then each piece's are sent while it computes.
     """
@@ -100,6 +108,10 @@ def batches(
     else:
         rows = rows.copy()
     moves, maps = draw_maps(count, config, epoch)
+    if frames is not None:
+        alone = np.broadcast_to(np.eye(2, maps.shape[2], dtype=maps.dtype), (count, 2, maps.shape[2])).copy()
+        alone[moves] = maps
+        moves, maps = np.ones(count, bool), composed(frames[rows], alone)
     # The order within a piece is of no consequence: with the moved rows in front, only they are warped.
     ends = [0]
     for start, stop, *_ in pieces:

@@ -2,7 +2,7 @@
 
 Tensors: `parameters`, and in a training state also `velocity` and `best_parameters`, all (parameters,). A network that
 was trained with batch normalisation is folded into plain dense layers, but for a training state's.
-Header: `lettergpu` (the version of this format), `sizes`, `activation`, `loss`, `classes`, and `layout`
+Header: `lettergpu` (the version of this format), `sizes`, `activation`, `loss`, `classes`, `moment_norm`, and `layout`
 (name -> [offset, shape] of each parameter in the flat vector), as JSON; a run's files also hold `config`, as
 TOML, `fingerprint` (sha256 of the training data) and, with a state, its `epoch`, `best_epoch`, `best_loss`.
 """
@@ -64,6 +64,7 @@ def save(
         "activation": network.activation,
         "loss": network.loss,
         "classes": json.dumps(network.classes),
+        "moment_norm": json.dumps(network.moment_norm),
         "layout": json.dumps(network.layout),
         "config": config.to_toml(),
         "fingerprint": fingerprint,
@@ -115,6 +116,7 @@ def read(path: Path, device: Device = CPU) -> Checkpoint:
             loss=header["loss"],
             classes=json.loads(header["classes"]),
             batch_norm=batch_norm,
+            moment_norm=json.loads(header.get("moment_norm", "false")),
             device=device,
             dtype=str(parameters.dtype),
         )

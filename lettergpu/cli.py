@@ -67,6 +67,14 @@ def train(
         bool | None,
         typer.Option("--batch-norm/--no-batch-norm", help="Normalise hidden nodes.", show_default="no-batch-norm"),
     ] = None,
+    moment_norm: Annotated[
+        bool | None,
+        typer.Option(
+            "--moment-norm/--no-moment-norm",
+            help="Bring letters to one place, slant and size.",
+            show_default="no-moment-norm",
+        ),
+    ] = None,
     loss: Annotated[
         str | None, setting("loss", "Output: softmax with categorical, sigmoid with binary cross-entropy.")
     ] = None,
@@ -121,6 +129,7 @@ def train(
         "hidden": None if hidden is None else _parse_hidden(hidden),
         "activation": activation,
         "batch_norm": batch_norm,
+        "moment_norm": moment_norm,
         "loss": loss,
         "class_weight": class_weight,
         "init": init,

@@ -40,6 +40,7 @@ class Config:
     hidden: tuple[int, ...] = (512, 256, 128)  # nodes of each hidden layer; () is a perceptron
     activation: str = "tanhexp"  # of the hidden layers
     batch_norm: bool = False  # normalise what goes into the activation of each hidden layer
+    moment_norm: bool = False  # bring letters to one place, slant and size, before all else
     loss: str = "softmax"  # softmax with categorical, or sigmoid with binary cross-entropy
     class_weight: str = "none"  # balanced: each class counts n / (classes * n of the class)
     init: str = "uniform"

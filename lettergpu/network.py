@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from .activations import ACTIVATIONS
+from .augment import moment_frames
+from .batches import assemble
 from .config import Config
 from .device import CPU, Device
 from .initializers import INITIALIZERS
@@ -23,6 +25,7 @@ class Network:
 
     sizes: (inputs, hidden..., classes); without a hidden layer it is a perceptron. activation: a key of
     ACTIVATIONS. loss: a key of LOSSES. classes: the name of each class. batch_norm: whether hidden layers normalise.
+    moment_norm: whether images are moved by `moment_frames` before they are answered; `forward` expects it done.
     parameters, gradients: flat vectors, first all `weight_count` weights, layer by layer, then all biases, and with
     batch_norm the scales, running means and running variances of the hidden layers; the gradients of the latter two
     stay 0. layers[i].weight (fan_in, fan_out) and layers[i].bias (fan_out,) are writable views into parameters.
@@ -37,6 +40,7 @@ class Network:
         loss: str = Config.loss,
         classes: Sequence[str] | None = None,
         batch_norm: bool = False,
+        moment_norm: bool = False,
         device: Device = CPU,
         dtype: str = "float32",
     ):
@@ -45,7 +49,7 @@ class Network:
                 raise ValueError(f"{name!r} is none of {', '.join(table)}")
         xp = device.namespace
         self.sizes, self.activation, self.loss, self.device = tuple(sizes), activation, loss, device
-        self.dtype = dtype
+        self.dtype, self.moment_norm = dtype, moment_norm
         self.classes = tuple(classes) if classes is not None else tuple(str(i) for i in range(sizes[-1]))
         self.batch_norm = batch_norm
         self.layout = layout(self.sizes, batch_norm)
@@ -104,6 +108,7 @@ class Network:
             loss=self.loss,
             classes=self.classes,
             batch_norm=batch_norm,
+            moment_norm=self.moment_norm,
             device=self.device,
             dtype=self.dtype,
         )
@@ -126,13 +131,21 @@ class Network:
         """
         for start in range(0, images.shape[0], CHUNK):
             rows = slice(start, min(start + CHUNK, images.shape[0]))
-            chunk = self.device.put(images[rows, ...])
-            pixels = self.device.namespace.reshape(chunk, (chunk.shape[0], self.sizes[0]))
-            yield rows, self.forward(to_floats(pixels, self.parameters.dtype))
+            yield rows, self.forward(self._pixels(self.device.put(images[rows, ...])))
+
+    def _pixels(self, images: Any) -> Any:
+        """What `forward` expects (n, inputs) of uint8 images (n, ...)."""
+        xp, dtype = self.device.namespace, self.parameters.dtype
+        count, side = images.shape[0], math.isqrt(self.sizes[0])
+        flat = xp.reshape(images, (count, self.sizes[0]))
+        if not self.moment_norm:
+            return to_floats(flat, dtype)
+        maps = moment_frames(xp.reshape(images, (count, side, side)), dtype)
+        return assemble(flat, xp.arange(count, device=self.device.handle), maps, dtype)
 
     def hidden(self, images: np.ndarray) -> list[np.ndarray]:
         """The activations of each hidden layer, (n, nodes), on the host, of a few uint8 images (n, 28, 28)."""
-        x = to_floats(self.device.put(images.reshape(len(images), self.sizes[0])), self.parameters.dtype)
+        x = self._pixels(self.device.put(images))
         found = []
         for layer in self.layers[:-1]:
             x = layer.forward(x, keep=False)

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .batches import batches, steps_an_epoch
+from .augment import moment_frames
+from .batches import PIECE, batches, steps_an_epoch
 from .config import Config
 from .data import SIDE
 from .data.letters import Letters
@@ -100,6 +101,7 @@ def fit(
         loss=config.loss,
         classes=letters.classes,
         batch_norm=config.batch_norm,
+        moment_norm=config.moment_norm,
         device=device,
     )
     network.initialize(generator(config.seed, "parameters"), config.init)
@@ -118,6 +120,7 @@ def fit(
         optimizer.velocity[...] = device.put(state.velocity)
 
     dtype = network.parameters.dtype
+    frames = _frames(letters.train.images) if config.moment_norm else None
     images = letters.train.images.reshape(-1, SIDE * SIDE)  # (n, 784) uint8
     held_images, held_labels = device.put_if_it_fits(images[held]), device.put(letters.train.labels[held])
     images, labels = device.put_if_it_fits(images), device.put(letters.train.labels)
@@ -128,7 +131,7 @@ def fit(
         began = time.perf_counter()
         epoch = state.epoch + 1
         rates = learning_rates(config, epoch, steps_an_epoch(len(rows), config))
-        pieces = batches(images, labels, rows, config, epoch, device, dtype)
+        pieces = batches(images, labels, rows, config, epoch, device, dtype, frames)
         with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is told below, once
             loss, accuracy = train_epoch(
                 network, optimizer, pieces, weights, on_batch, rates=rates, smoothing=config.label_smoothing
@@ -148,6 +151,12 @@ def fit(
         rate, seconds = optimizer.learning_rate, time.perf_counter() - began
         yield EpochReport(epoch, loss, accuracy, val_loss, val_accuracy, rate, seconds, network, state)
     network.parameters[...] = device.put(state.best_parameters)
+
+
+def _frames(images: np.ndarray) -> np.ndarray:
+    """Those of images of any number, (n, 2, 3)."""
+    starts = range(0, len(images), PIECE)  # all at once, they would take four times their room
+    return np.concatenate([moment_frames(images[start : start + PIECE], np.float32) for start in starts])
 
 
 def learning_rates(config: Config, epoch: int, steps: int) -> Iterator[float]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lettergpu.augment import moved, rotations, warp, wave_heights, waves
+from lettergpu.augment import SIZE, about_centre, composed, moment_frames, moved, rotations, warp, wave_heights, waves
 
 
 def pictures(count=5, height=28, width=28, seed=13):
@@ -78,6 +78,72 @@ def test_turning_there_and_back_keeps_a_smooth_picture(device):
     inside = np.s_[0, 7:21, 7:21]
     assert np.abs(back - blob)[inside].max() < 0.02
     assert np.abs(device.fetch(there) - blob)[inside].max() > 0.05
+
+
+def test_composed_maps_move_as_one_after_the_other(device):
+    """Of an image that rises evenly, from which bilinear sampling takes nothing."""
+    rng = np.random.default_rng(17)
+    row, column = np.mgrid[:40, :40]
+    ramp = np.stack([0.3 * row - 0.1 * column, 0.2 * column + 7.0])
+    first = about_centre(np.eye(2) + rng.uniform(-0.1, 0.1, (2, 2, 2)), rng.uniform(-2, 2, (2, 2)), 40, 40)
+    then = np.concat([rotations(np.asarray([0.2, -0.1]), 40, 40), rng.uniform(-0.5, 0.5, (2, 2, 9))], axis=-1)
+    both = moved(device.put(ramp), composed(device.put(first), device.put(then)))
+    after = moved(moved(device.put(ramp), device.put(first)), device.put(then))
+    inside = np.s_[:, 12:28, 12:28]
+    np.testing.assert_allclose(device.fetch(both)[inside], device.fetch(after)[inside], atol=1e-10)
+    assert np.abs(device.fetch(both) - ramp)[inside].mean() > 0.1
+
+
+def letter(slant=0.0, y=0.0, x=0.0, size=1.0):
+    """A thick cross, (28, 28) uint8."""
+    row, column = np.mgrid[:28, :28] - 13.5
+    row, column = (row - y) / size, (column - x) / size
+    column = column - slant * row
+    ink = np.exp(-((column / 2) ** 4)) * (np.abs(row) < 10) + np.exp(-((row / 2) ** 4)) * (np.abs(column) < 8)
+    return np.round(255 * np.minimum(ink, 1)).astype(np.uint8)
+
+
+def framed(device, *images):
+    there = device.put(np.stack(images))
+    xp = device.namespace
+    return device.fetch(moved(xp.astype(there, xp.float64), moment_frames(there, xp.float64))) / 255
+
+
+def moments(image):
+    """Centre of mass and covariance, from the middle."""
+    places = np.stack(np.mgrid[:28, :28] - 13.5).reshape(2, -1)
+    return places @ image.ravel() / image.sum(), np.cov(places, aweights=image.ravel(), ddof=0)
+
+
+def test_letters_are_brought_to_one_place_slant_and_size(device):
+    plain, *others = framed(device, letter(), letter(0.3), letter(-0.2, 2.0, -1.5), letter(0.1, size=0.9))
+    assert np.abs(letter(0.3) / 255.0 - letter() / 255.0).mean() > 0.03
+    for image in others:
+        assert np.abs(image - plain).mean() < 0.02
+    for image in (plain, *others):
+        centre, covariance = moments(image)
+        assert np.abs(centre).max() < 0.1
+        assert abs(covariance[0, 1]) < 0.7
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 8), (10, 20), (18, 18)])
+def test_size_is_the_same_and_aspect_becomes_its_root(height, width, device):
+    block = np.zeros((28, 28), np.uint8)
+    block[28 - height >> 1 : 28 + height >> 1, 28 - width >> 1 : 28 + width >> 1] = 255
+    tall, wide = np.sqrt(np.diag(moments(framed(device, block)[0])[1]))
+    assert tall / wide == pytest.approx(np.sqrt(height / width), rel=0.03)
+    # a block's standard deviation is its side over the root of 12; stretching keeps the product of both
+    expected = height * width * SIZE**2 / (height**2 + width**2)
+    assert tall * wide == pytest.approx(expected, rel=0.04)
+
+
+def test_what_has_no_ink_or_no_height_stays_finite(device):
+    dash = np.zeros((28, 28), np.uint8)
+    dash[13, 4:24] = 255
+    empty, line = framed(device, np.zeros((28, 28), np.uint8), dash)
+    assert not empty.any()
+    assert np.isfinite(line).all()
+    assert line.any()
 
 
 def bilinear(image, y, x):

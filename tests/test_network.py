@@ -6,6 +6,7 @@ import pytest
 from conftest import unweighted
 
 from lettergpu.activations import ACTIVATIONS
+from lettergpu.augment import moment_frames, moved
 from lettergpu.device import CPU
 from lettergpu.initializers import INITIALIZERS
 from lettergpu.layers import EPSILON
@@ -181,6 +182,23 @@ def test_predict_proba(device):
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(network.predict_proba(np.asfortranarray(images[-3:])), p[-3:], rtol=1e-4)
     assert network.predict_proba(images[:0]).shape == (0, 26)
+
+
+def test_moments_are_taken_from_letters_before_they_are_answered(device):
+    plain, network = (Network((784, 30, 26), moment_norm=moment_norm, device=device) for moment_norm in (False, True))
+    for each in (plain, network):
+        each.initialize(np.random.default_rng(10), "xavier")
+    images = np.zeros((2050, 28, 28), np.uint8)
+    images[:, 8:20, 4:24] = np.random.default_rng(11).integers(0, 256, (2050, 12, 20))
+    xp = device.namespace
+    there = device.put(images)
+    pixels = moved(xp.astype(there, xp.float32), moment_frames(there, xp.float32)) / 255
+    expected = plain.forward(xp.reshape(pixels, (2050, 784)))
+    got = np.concatenate([device.fetch(logits) for _, logits in network.answers(images)])
+    np.testing.assert_allclose(got, device.fetch(expected), rtol=1e-3, atol=1e-4)
+    assert np.abs(got - np.concatenate([device.fetch(z) for _, z in plain.answers(images)])).max() > 0.1
+    hidden = [device.fetch(plain.layers[0].forward(xp.reshape(pixels, (2050, 784))))]
+    np.testing.assert_allclose(network.hidden(images)[0], hidden[0], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(

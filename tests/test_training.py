@@ -39,8 +39,9 @@ def test_it_learns(few_letters, device):
         {"loss": "sigmoid", "nesterov": True, "l2": 1e-3},
         {"hidden": (), "batch_size": 0, "class_weight": "balanced"},
         {"batch_norm": True},
+        {"moment_norm": True},
     ],
-    ids=["default", "sigmoid", "perceptron", "batch_norm"],
+    ids=["default", "sigmoid", "perceptron", "batch_norm", "moment_norm"],
 )
 def test_every_namespace_has_the_same_losses(changes, few_letters, device):
     config = dataclasses.replace(SMALL, epochs=3, **changes)
@@ -143,6 +144,28 @@ def unlearnable(few_letters):
     """Letters with labels drawn at random: what is learnt of them makes the validation loss worse."""
     labels = np.random.default_rng(20).permutation(few_letters.train.labels)
     return dataclasses.replace(few_letters, train=Examples(few_letters.train.images, labels))
+
+
+@pytest.mark.parametrize("augment", ["none", "rotate", "elastic"])
+def test_what_is_trained_on_is_what_is_answered(augment, few_letters, monkeypatch):
+    """Letters that are moved by their moments and not augmented are what the network sees when it answers."""
+    config = dataclasses.replace(SMALL, moment_norm=True, augment=augment, rotation_chance=0.5, epochs=1)
+    seen, rows = [], []
+    forward = Network.forward
+
+    def spy(network, x, *, keep=False):
+        (seen if keep else rows).append(x)
+        return forward(network, x, keep=keep)
+
+    monkeypatch.setattr(Network, "forward", spy)
+    *_, report = fit(config, few_letters)
+    trained_on = np.concatenate(seen)
+    rows.clear()
+    report.network.predict_proba(few_letters.train.images[few_letters.hold_out(0.2, 0)[0]])
+    answered = np.concatenate(rows)
+    assert answered.shape == trained_on.shape
+    same = (np.abs(answered[:, None] - trained_on[None]).max(axis=2) < 1e-5).any(axis=1).mean()
+    assert same == 1 if augment == "none" else same < 0.1 if augment == "elastic" else 0.3 < same < 0.7
 
 
 def test_the_best_parameters_are_kept(unlearnable):
