@@ -7,6 +7,7 @@ else built-in ones. affine and elastic move every image, rotate half of them.
 """
 
 import argparse
+from dataclasses import replace
 
 from epoch import timed
 from rounds import limit_threads, report, seconds_in_turn
@@ -25,8 +26,9 @@ def main() -> None:
     options = parser.parse_args()
     threads = limit_threads(options.threads)
     images, labels, kind = letters(COUNT)
+    plain = replace(Config.recipe("report"), activation=options.activation)
     contestants = {
-        augment: timed(training(Task(Config(activation=options.activation, augment=augment), images, labels)))
+        augment: timed(training(Task(replace(plain, augment=augment), images, labels)))
         for augment in CHOICES["augment"]
     }
     settings = {"activation": options.activation, "threads": threads, "images": len(labels), "letters": kind}

@@ -28,6 +28,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from itertools import product
 from typing import Any
@@ -321,7 +322,9 @@ def main() -> None:
         sweep(options)
         return
     threads = limit_threads(options.threads)
-    config = Config(activation=options.activation, batch_size=options.batch_size, augment="none")
+    config = replace(
+        Config.recipe("report"), activation=options.activation, batch_size=options.batch_size, augment="none"
+    )
     device, _ = resolve(options.device)
     images, labels, kind = letters(options.images, options.letters)
     taking_part = contestants(Task(config, images, labels, device), options.peers)

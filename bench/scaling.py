@@ -12,6 +12,7 @@ import json
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,8 @@ def measure(size: dict[str, int], rounds: int) -> dict[str, Any]:
     images = rng.integers(0, 256, (size["images"], 784), dtype=np.uint8)
     labels = rng.integers(0, 26, size["images"])
     hidden = (size["width"],) * size["depth"]
-    config = Config(hidden=hidden, batch_size=size["batch"], init="he", augment="none", learning_rate=0.001)
+    changes = {"hidden": hidden, "batch_size": size["batch"], "init": "he", "augment": "none", "learning_rate": 0.001}
+    config = replace(Config.recipe("report"), **changes)
     seconds = seconds_in_turn({"epoch": timed(training(Task(config, images, labels)))}, rounds)
     return {
         **size,

@@ -11,7 +11,7 @@ from lettergpu.data.letters import Examples
 from lettergpu.device import CPU
 from lettergpu.randomness import generator
 
-PLAIN = Config(augment="none", batch_size=32)
+PLAIN = dataclasses.replace(Config.recipe("report"), augment="none", batch_size=32)
 
 
 def epoch_of(letters, config, epoch=1, device=CPU, rows=None):
@@ -97,7 +97,7 @@ def test_affine_maps_move_every_image_within_what_is_allowed():
 
 
 def test_turned_rows_are_the_rotated_images_with_their_own_labels(few_letters, device):
-    config = Config(batch_size=64)
+    config = dataclasses.replace(PLAIN, batch_size=64, augment="rotate")
     names = np.random.default_rng(16).permutation(400)  # a label that names its row
     letters = dataclasses.replace(few_letters, train=Examples(few_letters.train.images, names))
     pieces = epoch_of(letters, config, device=device)

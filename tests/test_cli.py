@@ -11,6 +11,7 @@ import sys
 import termios
 import time
 import tomllib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,7 +28,8 @@ from lettergpu.data.letters import load_letters
 from lettergpu.device import cuda_devices
 from lettergpu.runs import METRICS, _claim_folder
 
-QUICK = ("--hidden", "24,16", "--batch-size", "32", "--lr", "0.03", "--epochs", "3", "--device", "cpu")
+SMALL = ("--hidden", "24,16", "--batch-size", "32", "--epochs", "3", "--device", "cpu")
+QUICK = ("--recipe", "report", *SMALL, "--lr", "0.03")
 SUMMARY_KEYS = {"train", "validation", "test", "parameters", "epochs", "best_epoch", "seconds", "device", "data"}
 
 
@@ -78,9 +80,8 @@ def test_import_and_help_stay_light(tmp_path):
 
 def test_a_run_leaves_all_that_it_promises(run, folder):
     config = tomllib.loads((run / "config.toml").read_text())
-    assert Config.from_table(config, "") == Config(
-        data=str(folder), hidden=(24, 16), batch_size=32, learning_rate=0.03, epochs=3, device="cpu"
-    )
+    changes = {"data": str(folder), "hidden": (24, 16), "batch_size": 32, "learning_rate": 0.03, "epochs": 3}
+    assert Config.from_table(config, "") == replace(Config.recipe("report"), device="cpu", **changes)
     with (run / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == METRICS
@@ -127,9 +128,9 @@ def test_evaluate_says_the_same_as_train(run, folder, few_letters, tmp_path):
     assert f"top-1 {summary['top1']:.2%}" in text
 
 
-def test_a_normalised_run_is_calibrated_once_it_has_ended(folder, tmp_path):
-    best, command = tmp_path / "run" / "best.safetensors", ["train", "--data", folder, *QUICK, "--batch-norm"]
-    for out, extra in (("plain", ()), ("run", ("--calibrate",))):
+def test_a_run_by_default_is_calibrated_once_it_has_ended(folder, tmp_path):
+    best, command = tmp_path / "run" / "best.safetensors", ["train", "--data", folder, *SMALL]
+    for out, extra in (("plain", ("--no-calibrate",)), ("run", ())):
         done = lettergpu_(*command, *extra, "--label-smoothing", 0.3, "--out", out, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     before, after = (json.loads((tmp_path / out / "summary.json").read_text()) for out in ("plain", "run"))

@@ -30,8 +30,9 @@ def test_toml_there_and_back(config):
     assert Config.from_table(tomllib.loads(config.to_toml()), "here") == config
 
 
-def test_the_defaults_are_the_reports_best_run():
-    config = Config()
+def test_the_report_is_a_recipe():
+    config = Config.recipe("report")
+    assert [config.batch_norm, config.moment_norm, config.nesterov, config.calibrate] == [False] * 4
     assert (config.hidden, config.activation, config.loss) == ((512, 256, 128), "tanhexp", "softmax")
     assert (config.learning_rate, config.momentum, config.batch_size) == (0.1, 0.9, 256)
     assert (config.augment, config.rotation_chance, config.rotation_degrees) == ("rotate", 0.5, (10.0, 15.0))
@@ -47,7 +48,7 @@ def test_the_defaults_are_the_reports_best_run():
         ({"learning_rate": 0.0}, "--lr 0.0: give a number above 0"),
         ({"hidden": 8}, "--hidden 8: give something of the kind of 512,256,128"),
         ({"hidden": (10**30,)}, "nodes a layer"),
-        ({"learning_rate": "0.1x"}, "--lr 0.1x: give something of the kind of 0.1"),
+        ({"learning_rate": "0.1x"}, "--lr 0.1x: give something of the kind of 0.3"),
         ({"learning_rate": 10**400}, "--lr 10000000000000000000: give a finite number"),
         ({"data": "a\udcff"}, "give a name that can be printed"),
         ({"learning_rate": float("nan")}, "--lr nan: give a finite number"),
@@ -70,7 +71,7 @@ def test_nonsense_is_refused_by_name(changes, message):
     ("text", "message"),
     [
         ("hiden = [3]", "there is no setting hiden"),
-        ("epochs = 'many'", "recipe.toml: --epochs many: give something of the kind of 100"),
+        ("epochs = 'many'", "recipe.toml: --epochs many: give something of the kind of 40"),
         ("epochs = 1.5", "--epochs 1.5: give"),
         ("epochs = true", "--epochs True: give"),
         ("hidden = 512", "--hidden 512: give"),

@@ -63,7 +63,7 @@ def test_a_name_means_one_training_wherever_it_stands():
 
 @pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
 def test_the_mini_batch_rows_velocity_averages_gradients(momentum):
-    config = rows.averaging(Config(), momentum)
+    config = rows.averaging(Config.recipe("report"), momentum)
     rng = np.random.default_rng(0)
     ours, theirs, velocity = np.ones(5), np.ones(5), np.zeros(5)
     optimizer = Momentum(
@@ -138,7 +138,7 @@ def test_ctrl_c_stops_at_a_checkpoint(tmp_path, few, capsys):
 
 
 def test_a_row_that_diverges_is_told_not_raised(tmp_path, few, capsys):
-    row = rows.Row("wild", replace(Config(), hidden=(8,), learning_rate=1e30, augment="none", epochs=3))
+    row = rows.Row("wild", replace(Config.recipe("report"), hidden=(8,), learning_rate=1e30, augment="none", epochs=3))
     summary = running.train(running.Place(tmp_path, few, CPU), row, lambda _: None, lambda _: None, lambda: False)
     found = running.result(row, "dropped", summary, 6506)
     assert found["diverged"] == 1
@@ -156,7 +156,7 @@ def test_a_row_that_diverges_before_its_first_checkpoint_keeps_its_best(tmp_path
     fit = running.fit
     monkeypatch.setattr(running, "fit", two_epochs)
     row, place = (
-        rows.Row("wild", replace(Config(), hidden=(8,), augment="none", epochs=5)),
+        rows.Row("wild", replace(Config.recipe("report"), hidden=(8,), augment="none", epochs=5)),
         running.Place(tmp_path, few, CPU),
     )
     summary = running.train(place, row, lambda _: None, lambda _: None, lambda: False)

@@ -16,7 +16,16 @@ from lettergpu.network import Network
 from lettergpu.randomness import generator
 from lettergpu.training import Diverged, class_weights, fit, learning_rates
 
-SMALL = Config(hidden=(24, 16), batch_size=32, learning_rate=0.03, init="he", epochs=4, patience=0, device="cpu")
+SMALL = dataclasses.replace(
+    Config.recipe("report"),
+    hidden=(24, 16),
+    batch_size=32,
+    learning_rate=0.03,
+    init="he",
+    epochs=4,
+    patience=0,
+    device="cpu",
+)
 
 
 def parameters_after(config, letters, **kwargs):
@@ -216,7 +225,9 @@ def test_full_batch_gradient_descent_is_the_reports(changes, few_letters):
     rare = Examples(few_letters.train.images, np.minimum(few_letters.train.labels, 2))  # one class twice as frequent
     letters = dataclasses.replace(few_letters, train=rare)
     plain = {"momentum": 0.0, "init": "report", "batch_size": 0, "augment": "none", "hidden": ()}
-    config = Config(**plain | {"learning_rate": 0.05, "epochs": 3, "device": "cpu"} | changes)
+    config = dataclasses.replace(
+        Config.recipe("report"), **plain | {"learning_rate": 0.05, "epochs": 3, "device": "cpu"} | changes
+    )
     reports = list(fit(config, letters))
 
     start = Network((784, 26))
@@ -339,6 +350,7 @@ def test_progress_counts_every_image(few_letters):
 
 def test_real_letters_are_learnt(emnist):
     """What 3 epochs of a small network must reach; a sign or a transposition wrong anywhere falls far short."""
-    config = Config(hidden=(128,), epochs=3, augment="none", activation="relu", device="cpu")
+    changes = {"hidden": (128,), "epochs": 3, "augment": "none", "activation": "relu", "device": "cpu"}
+    config = dataclasses.replace(Config.recipe("report"), **changes)
     *_, report = fit(config, load_letters(str(emnist)))
     assert report.val_accuracy > 0.85

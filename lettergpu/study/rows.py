@@ -10,8 +10,9 @@ from ..errors import LettergpuError
 
 # The regime of the full-batch rows. The report gives the learning rate and the 500 iterations, its authors' code the
 # rest: plain gradient descent, weights and biases uniform, the lowest validation loss kept, 50 iterations of patience.
-FULL_BATCH = Config(
-    init="report", learning_rate=0.5, momentum=0.0, batch_size=0, epochs=500, patience=50, augment="none"
+REPORT = Config.recipe("report")
+FULL_BATCH = replace(
+    REPORT, init="report", learning_rate=0.5, momentum=0.0, batch_size=0, epochs=500, patience=50, augment="none"
 )
 RATE = 0.1
 
@@ -28,7 +29,7 @@ def averaging(config: Config, momentum: float) -> Config:
 # velocity is counted, nor how its weights began, but its run of 6 epochs does, which ended at a training loss of 0.299.
 # As many steps end at 0.295 with a velocity that averages and the weights of the full-batch rows (one that adds up:
 # 0.17; weights uniform within 1/sqrt(fan_in): 0.39). Swish stops after 26 epochs then, as the report's did (else 10).
-MINI_BATCH = averaging(Config(init="report", augment="none"), 0.9)
+MINI_BATCH = averaging(replace(REPORT, init="report", augment="none"), 0.9)
 DEGREES = {"5": (5.0, 5.0), "10-15": (10.0, 15.0), "20": (20.0, 20.0), "30": (30.0, 30.0)}
 BEST = "MiniBatch_tanhexp_512_256_128"  # the report's
 
@@ -103,7 +104,7 @@ def tables(class_weight: str = "none", seeds: int = 3) -> list[Table]:
             "momentum",
             "Momentum",
             "Faster convergence, says the report, whose velocity averages gradients; the last row's adds them up, as "
-            "`lettergpu train` does. 512-256-128, ReLU, shuffled mini-batches, 6 epochs each.",
+            "`lettergpu train --recipe report` does. 512-256-128, ReLU, shuffled mini-batches, 6 epochs each.",
             (
                 *(Row(f"Momentum_{m:g}", replace(averaging(relu, m), **short)) for m in (0.0, 0.5, 0.9)),
                 Row("Momentum_0.9_added_up", replace(relu, momentum=0.9, learning_rate=RATE, **short)),
