@@ -1,10 +1,12 @@
 """Affine maps of the plane, elastic bends, and the one bilinear warp that they all go through."""
 
 import math
+from itertools import product
 from typing import Any
 
 from array_api_compat import array_namespace, device
 
+TURN, SHEAR, LOG_SCALE = 6.0, 0.1, 0.07  # of `view_maps`: degrees, columns a row, the logarithm of a factor
 STEEPEST = 0.8  # the most slant, in columns a row, that is taken from a letter
 SIZE = 8.5  # pixels, root mean square: EMNIST's letters have 7.3 at the median
 
@@ -65,6 +67,22 @@ def moved(images: Any, maps: Any) -> Any:
         y += bends[:, 0, :, :]
         x += bends[:, 1, :, :]
     return warp(images, y, x)
+
+
+def view_maps(count: int, height: int, width: int) -> list[list[list[float]]]:
+    """Maps (count, 2, 3) of `moved` of the ways to look at one image: turned or not; sheared; scaled; about its centre.
+
+    count: 1, 3, 9 or 27, a power of 3: each of the three either way or not at all, the first before the last.
+    """
+    turns, shears, scales = ([-1.0, 0.0, 1.0] if count >= least else [0.0] for least in (3, 9, 27))
+    row, column = (height - 1) / 2, (width - 1) / 2
+    maps = []
+    for turn, shear, scale in product(turns, shears, scales):
+        cos, sin = math.cos(math.radians(TURN) * turn), math.sin(math.radians(TURN) * turn)
+        size = math.exp(LOG_SCALE * scale)
+        linear = [[size * (cos + SHEAR * shear * sin), size * sin], [size * (SHEAR * shear * cos - sin), size * cos]]
+        maps.append([[a, b, c - a * row - b * column] for (a, b), c in zip(linear, (row, column), strict=True)])
+    return maps
 
 
 def composed(first: Any, then: Any) -> Any:

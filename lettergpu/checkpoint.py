@@ -2,8 +2,8 @@
 
 Tensors: `parameters`, and in a training state also `velocity` and `best_parameters`, all (parameters,). A network that
 was trained with batch normalisation is folded into plain dense layers, but for a training state's.
-Header: `lettergpu` (the version of this format), `sizes`, `activation`, `loss`, `classes`, `moment_norm`, and `layout`
-(name -> [offset, shape] of each parameter in the flat vector), as JSON; a run's files also hold `config`, as
+Header: `lettergpu` (the version of this format), `sizes`, `activation`, `loss`, `classes`, `moment_norm`, `views`, and
+`layout` (name -> [offset, shape] of each parameter in the flat vector), as JSON; a run's files also hold `config`, as
 TOML, `fingerprint` (sha256 of the training data) and, with a state, its `epoch`, `best_epoch`, `best_loss`.
 """
 
@@ -65,6 +65,7 @@ def save(
         "loss": network.loss,
         "classes": json.dumps(network.classes),
         "moment_norm": json.dumps(network.moment_norm),
+        "views": json.dumps(network.views),
         "layout": json.dumps(network.layout),
         "config": config.to_toml(),
         "fingerprint": fingerprint,
@@ -117,6 +118,7 @@ def read(path: Path, device: Device = CPU) -> Checkpoint:
             classes=json.loads(header["classes"]),
             batch_norm=batch_norm,
             moment_norm=json.loads(header.get("moment_norm", "false")),
+            views=json.loads(header.get("views", "1")),
             device=device,
             dtype=str(parameters.dtype),
         )

@@ -29,6 +29,7 @@ app.add_typer(data_app, name="data")
 
 TURNED = f"{Config.rotation_chance:.0%} of the images by {{:.0f}} to {{:.0f}} degrees".format(*Config.rotation_degrees)
 AUGMENT = f"rotate turns {TURNED}; affine turns, shifts, stretches, shears all; elastic bends too."
+VIEWS_HELP = "Looks at an image turned, sheared, scaled that the finished network averages over: 1, 3, 9, 27."
 UsageError: Any = typer.BadParameter.__bases__[0]  # that of all that can be wrong with a command line
 
 
@@ -100,6 +101,7 @@ def train(
         int | None, setting("patience", "Stop after so many epochs without a lower validation loss; 0 never.")
     ] = None,
     augment: Annotated[str | None, setting("augment", AUGMENT)] = None,
+    views: Annotated[int | None, setting("views", VIEWS_HELP)] = None,
     calibrate: Annotated[
         bool | None,
         typer.Option(
@@ -145,6 +147,7 @@ def train(
         "epochs": epochs,
         "patience": patience,
         "augment": augment,
+        "views": views,
         "calibrate": calibrate,
         "validation": None if validation is None else _parse_validation(validation),
         "seed": seed,
@@ -197,6 +200,7 @@ def evaluate(
     data: Annotated[
         str | None, typer.Option(help="auto, builtin, or a folder with EMNIST's IDX files.", show_default="the run's")
     ] = None,
+    views: Annotated[int | None, typer.Option(help=VIEWS_HELP, show_default="the run's")] = None,
     split: Annotated[str | None, typer.Option(help="Which of EMNIST's splits.", show_default="the run's")] = None,
     device: DeviceName = None,
     out: Annotated[
@@ -216,6 +220,8 @@ def evaluate(
     test, description = load_test(data or found.config.data, split)
     if found.network.classes != SPLITS[split].classes:
         raise LettergpuError(f"--split {split}: {run} was trained for other classes, those of {found.config.split}")
+    if views is not None:
+        found.network.views = replace(found.config, views=views).views
     result = evaluate_network(found.network, test.images, test.labels)
     folder = out or (run if run.is_dir() else run.parent) / "evaluation"  # that of boxed is the current one
     table = {"data": description} | runs.evaluation_table(found.network, test, result) | {"pictures": str(folder)}

@@ -25,6 +25,7 @@ CHOICES = {
 }
 
 RECIPES = Path(__file__).with_name("recipes")
+VIEWS = (1, 3, 9, 27)
 MOST_NODES = 1_000_000
 FAR = 1e300  # no setting is a number beyond it
 
@@ -60,6 +61,7 @@ class Config:
     affine: tuple[float, float, float, float] = (12.0, 2.0, 0.12, 0.2)  # most degrees, pixels, ln of a scale, shear
     elastic: tuple[float, float] = (1.0, 4.0)  # how far and how smoothly images bend: RMS and sigma in pixels
     label_smoothing: float = 0.05  # share of each target that is spread over all classes
+    views: int = 1  # in how many ways a finished network looks at an image: 1, 3, 9 or 27
     calibrate: bool = True  # divide the logits by a number that makes probabilities mean what they say
     validation: float | str = 0.2  # share of the train file, or "last": its end, as many as the test file has
     seed: int = 0
@@ -89,6 +91,7 @@ class Config:
         self._require("rotation_degrees", 0 <= least <= most <= 180, "give two numbers, least and most")
         share = self.validation == "last" or (isinstance(self.validation, float) and 0 < self.validation < 1)
         self._require("validation", share, "give a share between 0 and 1, or last")
+        self._require("views", self.views in VIEWS, f"choose one of {', '.join(map(str, VIEWS))}")
         self._require("seed", self.seed >= 0, "give 0 or more")
 
     def _require(self, name: str, holds: bool, advice: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .activations import ACTIVATIONS
-from .augment import moment_frames
+from .augment import composed, moment_frames, view_maps
 from .batches import assemble
 from .config import Config
 from .device import CPU, Device
@@ -26,6 +26,7 @@ class Network:
     sizes: (inputs, hidden..., classes); without a hidden layer it is a perceptron. activation: a key of
     ACTIVATIONS. loss: a key of LOSSES. classes: the name of each class. batch_norm: whether hidden layers normalise.
     moment_norm: whether images are moved by `moment_frames` before they are answered; `forward` expects it done.
+    views: in how many ways each image is looked at, those of `view_maps`; the logits are the mean of theirs.
     parameters, gradients: flat vectors, first all `weight_count` weights, layer by layer, then all biases, and with
     batch_norm the scales, running means and running variances of the hidden layers; the gradients of the latter two
     stay 0. layers[i].weight (fan_in, fan_out) and layers[i].bias (fan_out,) are writable views into parameters.
@@ -41,6 +42,7 @@ class Network:
         classes: Sequence[str] | None = None,
         batch_norm: bool = False,
         moment_norm: bool = False,
+        views: int = 1,
         device: Device = CPU,
         dtype: str = "float32",
     ):
@@ -49,7 +51,7 @@ class Network:
                 raise ValueError(f"{name!r} is none of {', '.join(table)}")
         xp = device.namespace
         self.sizes, self.activation, self.loss, self.device = tuple(sizes), activation, loss, device
-        self.dtype, self.moment_norm = dtype, moment_norm
+        self.dtype, self.moment_norm, self.views = dtype, moment_norm, views
         self.classes = tuple(classes) if classes is not None else tuple(str(i) for i in range(sizes[-1]))
         self.batch_norm = batch_norm
         self.layout = layout(self.sizes, batch_norm)
@@ -109,6 +111,7 @@ class Network:
             classes=self.classes,
             batch_norm=batch_norm,
             moment_norm=self.moment_norm,
+            views=self.views,
             device=self.device,
             dtype=self.dtype,
         )
@@ -131,21 +134,30 @@ class Network:
         """
         for start in range(0, images.shape[0], CHUNK):
             rows = slice(start, min(start + CHUNK, images.shape[0]))
-            yield rows, self.forward(self._pixels(self.device.put(images[rows, ...])))
+            seen = self._pixels(self.device.put(images[rows, ...]))
+            logits = self.forward(next(seen))
+            for pixels in seen:
+                logits += self.forward(pixels)
+            yield rows, logits / self.views
 
-    def _pixels(self, images: Any) -> Any:
-        """What `forward` expects (n, inputs) of uint8 images (n, ...)."""
-        xp, dtype = self.device.namespace, self.parameters.dtype
+    def _pixels(self, images: Any) -> Iterator[Any]:
+        """What `forward` expects (n, inputs) of uint8 images (n, ...), in each of the views."""
+        xp, dtype, there = self.device.namespace, self.parameters.dtype, self.device.handle
         count, side = images.shape[0], math.isqrt(self.sizes[0])
         flat = xp.reshape(images, (count, self.sizes[0]))
-        if not self.moment_norm:
-            return to_floats(flat, dtype)
-        maps = moment_frames(xp.reshape(images, (count, side, side)), dtype)
-        return assemble(flat, xp.arange(count, device=self.device.handle), maps, dtype)
+        if self.views == 1 and not self.moment_norm:
+            yield to_floats(flat, dtype)
+            return
+        maps = xp.asarray(view_maps(self.views, side, side), dtype=dtype, device=there)  # (views, 2, 3)
+        frames = moment_frames(xp.reshape(images, (count, side, side)), dtype) if self.moment_norm else None
+        for i in range(self.views):
+            view = xp.broadcast_to(maps[i : i + 1, ...], (count, 2, 3))
+            whole = view if frames is None else composed(frames, view)
+            yield assemble(flat, xp.arange(count, device=there), xp.asarray(whole, copy=True), dtype)
 
     def hidden(self, images: np.ndarray) -> list[np.ndarray]:
         """The activations of each hidden layer, (n, nodes), on the host, of a few uint8 images (n, 28, 28)."""
-        x = self._pixels(self.device.put(images))
+        x = list(self._pixels(self.device.put(images)))[self.views // 2]  # the one that nothing was done to
         found = []
         for layer in self.layers[:-1]:
             x = layer.forward(x, keep=False)

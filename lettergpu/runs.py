@@ -114,11 +114,12 @@ class Run:
         assert self.state is not None
         last = checkpoint.read(self.folder / checkpoint.LAST, device).network
         network = last.with_parameters(self.state.best_parameters).folded()
+        network.views = self.config.views
         rows, held = letters.hold_out(self.config.validation, self.config.seed)
         if self.config.calibrate:
             counts = class_weights(letters.train.labels[rows], len(letters.classes), self.config.class_weight)
             calibrate(network, letters.train.images[held], letters.train.labels[held], counts)
-            checkpoint.save(self.folder / checkpoint.BEST, network, self.config, self.fingerprint)
+        checkpoint.save(self.folder / checkpoint.BEST, network, self.config, self.fingerprint)
         parts = {"train": letters.train.take(rows), "validation": letters.train.take(held), "test": letters.test}
         results = {name: evaluate(network, part.images, part.labels) for name, part in parts.items()}
         summary: dict[str, Any] = {name: result.scores() for name, result in results.items()}

@@ -1,7 +1,18 @@
 import numpy as np
 import pytest
 
-from lettergpu.augment import SIZE, about_centre, composed, moment_frames, moved, rotations, warp, wave_heights, waves
+from lettergpu.augment import (
+    SIZE,
+    about_centre,
+    composed,
+    moment_frames,
+    moved,
+    rotations,
+    view_maps,
+    warp,
+    wave_heights,
+    waves,
+)
 
 
 def pictures(count=5, height=28, width=28, seed=13):
@@ -92,6 +103,21 @@ def test_composed_maps_move_as_one_after_the_other(device):
     inside = np.s_[:, 12:28, 12:28]
     np.testing.assert_allclose(device.fetch(both)[inside], device.fetch(after)[inside], atol=1e-10)
     assert np.abs(device.fetch(both) - ramp)[inside].mean() > 0.1
+
+
+@pytest.mark.parametrize("count", [1, 3, 9, 27])
+def test_views_are_all_about_the_image_as_it_is(count):
+    maps = np.asarray(view_maps(count, 28, 20))
+    assert maps.shape == (count, 2, 3)
+    np.testing.assert_allclose(maps[count // 2], np.eye(2, 3), atol=1e-12)
+    middle = np.asarray([13.5, 9.5, 1.0])
+    np.testing.assert_allclose(maps @ middle, np.broadcast_to(middle[:2], (count, 2)), atol=1e-12)
+    sizes = np.linalg.det(maps[:, :, :2])
+    assert len(np.unique(sizes.round(9))) == (3 if count == 27 else 1)
+    assert len(np.unique(maps.round(9), axis=0)) == count
+    if count > 1:  # turned by 6 degrees, whatever else; as `rotations` has it
+        turned = np.asarray(rotations(np.radians([-6.0]), 28, 20))[0]
+        np.testing.assert_allclose(maps[(0, 1, 4)[(3, 9, 27).index(count)]], turned, atol=1e-12)
 
 
 def letter(slant=0.0, y=0.0, x=0.0, size=1.0):

@@ -16,7 +16,7 @@ from lettergpu.training import State
 
 @pytest.fixture
 def network(device):
-    options = {"activation": "mish", "loss": "sigmoid", "moment_norm": True}
+    options = {"activation": "mish", "loss": "sigmoid", "moment_norm": True, "views": 3}
     network = Network((784, 20, 26), classes=ascii_uppercase, device=device, **options)
     network.initialize(np.random.default_rng(17), "report")
     return network
@@ -34,12 +34,13 @@ def test_a_network_comes_back_the_same(network, tmp_path, device):
     checkpoint.save(path := tmp_path / "n.safetensors", network, Config(), "abc")
     images = np.random.default_rng(19).integers(0, 256, (4, 28, 28)).astype(np.uint8)
     again = lettergpu.load(path)
-    assert (again.sizes, again.activation, again.loss, again.classes, again.moment_norm) == (
+    assert (again.sizes, again.activation, again.loss, again.classes, again.moment_norm, again.views) == (
         (784, 20, 26),
         "mish",
         "sigmoid",
         tuple(ascii_uppercase),
         True,
+        3,
     )
     np.testing.assert_array_equal(again.parameters, device.fetch(network.parameters))
     np.testing.assert_allclose(again.predict_proba(images), network.predict_proba(images), rtol=1e-3, atol=1e-6)

@@ -124,6 +124,13 @@ def test_evaluate_says_the_same_as_train(run, folder, few_letters, tmp_path):
             expected = [right[few_letters.test.labels == label].mean() for label in range(4)]
             assert [table["per_class"][name] for name in "ABCD"] == pytest.approx(expected)
         assert (run / "evaluation" / "confusion.png").stat().st_size > 10_000
+    tables = [
+        json.loads(lettergpu_("evaluate", "run", "--views", views, "--json", cwd=tmp_path).stdout) for views in (1, 9)
+    ]
+    assert tables[0]["loss"] == summary["loss"] != tables[1]["loss"]
+    assert "--views 5: choose one of 1, 3, 9, 27" in complaint(
+        lettergpu_("evaluate", "run", "--views", 5, cwd=tmp_path)
+    )
     text = lettergpu_("evaluate", "run", cwd=tmp_path).stdout
     assert f"top-1 {summary['top1']:.2%}" in text
 

@@ -6,7 +6,7 @@ import pytest
 from conftest import unweighted
 
 from lettergpu.activations import ACTIVATIONS
-from lettergpu.augment import moment_frames, moved
+from lettergpu.augment import composed, moment_frames, moved, view_maps
 from lettergpu.device import CPU
 from lettergpu.initializers import INITIALIZERS
 from lettergpu.layers import EPSILON
@@ -182,6 +182,27 @@ def test_predict_proba(device):
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(network.predict_proba(np.asfortranarray(images[-3:])), p[-3:], rtol=1e-4)
     assert network.predict_proba(images[:0]).shape == (0, 26)
+
+
+@pytest.mark.parametrize("moment_norm", [False, True])
+def test_views_are_averaged(moment_norm, device):
+    network = Network((784, 30, 26), moment_norm=moment_norm, views=9, device=device)
+    network.initialize(np.random.default_rng(10), "xavier")
+    images = np.random.default_rng(11).integers(0, 256, (5, 28, 28)).astype(np.uint8)
+    xp = device.namespace
+    there = device.put(images)
+    frames = moment_frames(there, xp.float32) if moment_norm else device.put(np.stack([np.eye(2, 3, dtype="f4")] * 5))
+    each = []
+    for view in np.asarray(view_maps(9, 28, 28), np.float32):
+        maps = composed(frames, device.put(np.stack([view] * 5)))
+        pixels = moved(xp.astype(there, xp.float32), maps) / 255
+        each.append(device.fetch(network.forward(xp.reshape(pixels, (5, 784)))))
+    ((_, logits),) = network.answers(images)
+    np.testing.assert_allclose(device.fetch(logits), np.mean(each, axis=0), rtol=1e-3, atol=1e-4)
+    assert np.std(each, axis=0).min() > 1e-4
+    straight = network.hidden(images)[0]
+    network.views = 1
+    np.testing.assert_allclose(straight, network.hidden(images)[0], atol=1e-5)
 
 
 def test_moments_are_taken_from_letters_before_they_are_answered(device):
