@@ -48,3 +48,20 @@ def test_letters_are_as_dark_as_they_claim(kind, dark, monkeypatch):
     assert images.shape == (3000, 784)
     assert np.bincount(labels, minlength=26).min() > 0
     assert dark[0] <= (images == 0).mean() <= dark[1]
+
+
+def test_every_piece_of_the_ablation_trains_and_none_twice(folder, tmp_path):
+    command = [sys.executable, BENCH / "ablation.py", "--data", folder, "--epochs", "2", "--json", tmp_path / "a.json"]
+    done = subprocess.run([*command, "--seeds", "1"], capture_output=True, text=True, check=True)
+    rows = json.loads((tmp_path / "a.json").read_text())["rows"]
+    assert len(rows) > 20
+    assert all(0 <= share <= 1 for (share,) in rows.values())
+    assert len({share for (share,) in rows.values()}) > 5, "the pieces change nothing"
+    assert all(f"| {name} | {100 * share:.2f} % |" in done.stdout for name, (share,) in rows.items())
+    again = [*command, "--seeds", "2", "--only", "the recipe", "mix-up, alpha 0.2"]
+    done = subprocess.run(again, capture_output=True, text=True, check=True)
+    found = json.loads((tmp_path / "a.json").read_text())["rows"]
+    assert {name: len(shares) for name, shares in found.items() if len(shares) == 2}.keys() == set(again[-2:])
+    assert {name: shares[:1] for name, shares in found.items()} == rows
+    assert " ± " not in done.stdout.splitlines()[2]
+    assert " ± " in done.stdout.splitlines()[3]
