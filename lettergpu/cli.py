@@ -175,7 +175,9 @@ def train(
         run = Run.create(out, replace(config, data=letters.source), letters)
     console.heading(run, letters, f"{place.name} ({why})")
     console.follow(run, letters, place)
-    console.scores(run.finish(letters, place), run)
+    with console.evaluating(len(letters.train) + len(letters.test)) as on_batch:
+        summary = run.finish(letters, place, on_batch)
+    console.scores(summary, run)
 
 
 def _parse_hidden(text: str) -> tuple[int, ...]:
@@ -222,7 +224,8 @@ def evaluate(
         raise LettergpuError(f"--split {split}: {run} was trained for other classes, those of {found.config.split}")
     if views is not None:
         found.network.views = replace(found.config, views=views).views
-    result = evaluate_network(found.network, test.images, test.labels)
+    with console.evaluating(len(test)) as on_batch:
+        result = evaluate_network(found.network, test.images, test.labels, on_batch)
     folder = out or (run if run.is_dir() else run.parent) / "evaluation"  # that of boxed is the current one
     table = {"data": description} | runs.evaluation_table(found.network, test, result) | {"pictures": str(folder)}
     if as_json:

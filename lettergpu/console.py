@@ -4,7 +4,7 @@ import platform
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -81,6 +81,13 @@ def follow(run: Run, letters: Letters, device: Device) -> None:
             raise
     if run.state and not run.state.finished(config):
         _stop(run)
+
+
+@contextmanager
+def evaluating(images: int) -> Iterator[Callable[[int], Any]]:
+    """A bar on a terminal over so many images; what to call with each batch's number of them."""
+    with tqdm(total=images, desc="Evaluating", unit=" images", unit_scale=True, disable=None, leave=False) as bar:
+        yield bar.update
 
 
 def _stop(run: Run) -> NoReturn:

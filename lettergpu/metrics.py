@@ -1,5 +1,6 @@
 """How good a network is: loss, top-k accuracy, the confusion matrix."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,8 +84,13 @@ def loss_and_accuracy(network: Network, images: Any, labels: Any, class_weights:
     return tally.means()
 
 
-def evaluate(network: Network, images: np.ndarray, labels: np.ndarray) -> Evaluation:
-    """The network's answers to uint8 images (n, 28, 28) with labels (n,), on the host."""
+def evaluate(
+    network: Network, images: np.ndarray, labels: np.ndarray, on_batch: Callable[[int], None] = lambda images: None
+) -> Evaluation:
+    """The network's answers to uint8 images (n, 28, 28) with labels (n,), on the host.
+
+    on_batch: called now and then, with how many images were answered since.
+    """
     xp, fetch = network.device.namespace, network.device.fetch
     ones = xp.ones(network.sizes[-1], dtype=network.parameters.dtype, device=network.device.handle)
     loss, parts = 0.0, []
@@ -93,6 +99,7 @@ def evaluate(network: Network, images: np.ndarray, labels: np.ndarray) -> Evalua
         loss += float(xp.sum(LOSSES[network.loss].outcome(logits, y, ones, len(labels)).losses))
         confidence = xp.max(LOSSES[network.loss].probabilities(logits), axis=-1)
         parts.append([fetch(a) for a in (ranks(logits, y), xp.argmax(logits, axis=-1), confidence)])
+        on_batch(logits.shape[0])
     return Evaluation(loss / len(labels), *(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 

@@ -9,6 +9,7 @@ summary.json, loss.png, confusion.png, misclassified.png, once it has ended
 
 import csv
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count
@@ -107,8 +108,13 @@ class Run:
             self.written_best = self.state.best_epoch
         checkpoint.save(self.folder / checkpoint.LAST, *identity)
 
-    def finish(self, letters: Letters, device: Device) -> dict[str, Any]:
-        """Evaluate the best network, write summary.json and the pictures, and return the summary."""
+    def finish(
+        self, letters: Letters, device: Device, on_batch: Callable[[int], None] = lambda images: None
+    ) -> dict[str, Any]:
+        """Evaluate the best network, write summary.json and the pictures, and return the summary.
+
+        on_batch: as `evaluate` takes it, of all training and test letters.
+        """
         from .plots import plot_loss
 
         assert self.state is not None
@@ -121,7 +127,7 @@ class Run:
             calibrate(network, letters.train.images[held], letters.train.labels[held], counts)
         checkpoint.save(self.folder / checkpoint.BEST, network, self.config, self.fingerprint)
         parts = {"train": letters.train.take(rows), "validation": letters.train.take(held), "test": letters.test}
-        results = {name: evaluate(network, part.images, part.labels) for name, part in parts.items()}
+        results = {name: evaluate(network, part.images, part.labels, on_batch) for name, part in parts.items()}
         summary: dict[str, Any] = {name: result.scores() for name, result in results.items()}
         summary |= {
             "parameters": int(network.parameters.shape[0]),
