@@ -118,7 +118,7 @@ def train(
         Path | None, typer.Option(help="The run folder to make.", show_default="runs/DATE-TIME-SHAPE-ACTIVATION")
     ] = None,
     recipe: Annotated[
-        Path | None, typer.Option(help="One of report, fast, or a TOML file of settings, such as a run's config.toml.")
+        Path | None, typer.Option(help="report, fast, small, best, or a TOML file such as a run's config.toml.")
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
 ) -> None:

@@ -133,7 +133,7 @@ class Config:
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
-            known = ", ".join(recipe.stem for recipe in RECIPES.glob("*.toml"))
+            known = ", ".join(recipe.stem for recipe in sorted(RECIPES.glob("*.toml")))
             raise LettergpuError(
                 f"--recipe {path}: there is no such file, nor a recipe of that name: {known}"
             ) from None

@@ -90,7 +90,7 @@ def test_recipes_are_found_by_name():
     assert Config.from_file(Path("fast")).epochs < 10
     for recipe in RECIPES.glob("*.toml"):
         assert Config.from_file(Path(recipe.stem)) == Config.from_file(recipe)
-    with pytest.raises(LettergpuError, match="nor a recipe of that name: fast"):
+    with pytest.raises(LettergpuError, match="nor a recipe of that name: best, fast, report, small"):
         Config.from_file(Path("slow"))
 
 
