@@ -203,6 +203,7 @@ def evaluate(
         str | None, typer.Option(help="auto, builtin, or a folder with EMNIST's IDX files.", show_default="the run's")
     ] = None,
     views: Annotated[int | None, typer.Option(help=VIEWS_HELP, show_default="the run's")] = None,
+    first: Annotated[int | None, typer.Option(min=1, help="So many test letters, from the first on.")] = None,
     split: Annotated[str | None, typer.Option(help="Which of EMNIST's splits.", show_default="the run's")] = None,
     device: DeviceName = None,
     out: Annotated[
@@ -212,6 +213,8 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Test a network, or boxed, the one in the package: top-1/2/5, each class, the most confused pairs, pictures."""
+    import numpy as np
+
     from . import checkpoint, console, runs
     from .data.letters import load_test
     from .device import resolve
@@ -222,6 +225,7 @@ def evaluate(
     test, description = load_test(data or found.config.data, split)
     if found.network.classes != SPLITS[split].classes:
         raise LettergpuError(f"--split {split}: {run} was trained for other classes, those of {found.config.split}")
+    test = test.take(np.arange(len(test))[:first])
     if views is not None:
         found.network.views = replace(found.config, views=views).views
     with console.evaluating(len(test)) as on_batch:

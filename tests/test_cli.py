@@ -128,6 +128,9 @@ def test_evaluate_says_the_same_as_train(run, folder, few_letters, tmp_path):
         json.loads(lettergpu_("evaluate", "run", "--views", views, "--json", cwd=tmp_path).stdout) for views in (1, 9)
     ]
     assert tables[0]["loss"] == summary["loss"] != tables[1]["loss"]
+    few = json.loads(lettergpu_("evaluate", "run", "--first", 30, "--json", cwd=tmp_path).stdout)
+    right = lettergpu.load(run).predict_proba(few_letters.test.images).argmax(axis=1) == few_letters.test.labels
+    assert (few["images"], few["top1"]) == (30, pytest.approx(right[:30].mean()))
     assert "--views 5: choose one of 1, 3, 9, 27" in complaint(
         lettergpu_("evaluate", "run", "--views", 5, cwd=tmp_path)
     )
