@@ -155,9 +155,17 @@ class Network:
             whole = view if frames is None else composed(frames, view)
             yield assemble(flat, xp.arange(count, device=there), xp.asarray(whole, copy=True), dtype)
 
+    def seen(self, images: np.ndarray) -> np.ndarray:
+        """What comes to the first layer of a few uint8 images (n, 28, 28), in the view that is straight, likewise."""
+        pixels = self.device.fetch(self._straight(images))
+        return np.round(255 * np.clip(pixels, 0, 1)).astype(np.uint8).reshape(images.shape)
+
+    def _straight(self, images: np.ndarray) -> Any:
+        return list(self._pixels(self.device.put(images)))[self.views // 2]
+
     def hidden(self, images: np.ndarray) -> list[np.ndarray]:
-        """The activations of each hidden layer, (n, nodes), on the host, of a few uint8 images (n, 28, 28)."""
-        x = list(self._pixels(self.device.put(images)))[self.views // 2]  # the one that nothing was done to
+        """The activations of each hidden layer, (n, nodes), on the host, of uint8 images (n, 28, 28) as `seen`."""
+        x = self._straight(images)
         found = []
         for layer in self.layers[:-1]:
             x = layer.forward(x, keep=False)

@@ -109,7 +109,7 @@ def plot_reading(path: Path, page: "Page", reading: "Reading", most: int = 60) -
         axes.set_axis_off()
     for number, letter in enumerate(letters):
         row, column = divmod(number, columns)
-        cells[2 * row, column].imshow(letter.image, cmap="gray", vmin=0, vmax=255)
+        cells[2 * row, column].imshow(letter.seen, cmap="gray", vmin=0, vmax=255)
         bars = cells[2 * row + 1, column]
         for place, (name, probability) in enumerate(letter.top[:5]):
             bars.barh(place, probability, color="tab:blue", height=0.8)

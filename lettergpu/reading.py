@@ -30,12 +30,13 @@ class Letter:
     """A letter read.
 
     box: left, top, right, bottom in pixels of the picture, upright. top: the likeliest letters with their
-    probabilities, likeliest first. image: uint8 (28, 28), what the network saw.
+    probabilities, likeliest first. image: uint8 (28, 28), in EMNIST's form. seen: likewise, what the network saw of it.
     """
 
     box: tuple[int, int, int, int]
     top: tuple[tuple[str, float], ...]
     image: np.ndarray
+    seen: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,15 @@ class Reader:
         page = source if isinstance(source, Page) else open_page(source)
         lines = self._lines(page, form, binarize)
         glyphs = [glyph for line in lines for word in line for glyph in word]
-        probabilities = self.network.predict_proba(np.stack([glyph.image for glyph in glyphs]))
+        images = np.stack([glyph.image for glyph in glyphs])
+        probabilities = self.network.predict_proba(images)
+        seen = self.network.seen(images)
         names = self.network.classes
         letters = []
-        for glyph, row in zip(glyphs, probabilities, strict=True):
+        for glyph, row, saw in zip(glyphs, probabilities, seen, strict=True):
             likeliest = np.argsort(-row, kind="stable")[:top]
-            letters.append(Letter(_box(glyph, page), tuple((names[i], float(row[i])) for i in likeliest), glyph.image))
+            found = tuple((names[i], float(row[i])) for i in likeliest)
+            letters.append(Letter(_box(glyph, page), found, glyph.image, saw))
         answers = iter(letters)
         text = "\n".join(" ".join("".join(next(answers).top[0][0] for _ in word) for word in line) for line in lines)
         return Reading(text, tuple(letters))

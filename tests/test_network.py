@@ -201,6 +201,8 @@ def test_views_are_averaged(moment_norm, device):
     np.testing.assert_allclose(device.fetch(logits), np.mean(each, axis=0), rtol=1e-3, atol=1e-4)
     assert np.std(each, axis=0).min() > 1e-4
     straight = network.hidden(images)[0]
+    seen = moved(images / 255.0, moment_frames(images, np.float64)) if moment_norm else images / 255.0
+    np.testing.assert_allclose(network.seen(images), 255 * seen, atol=0.51)
     network.views = 1
     np.testing.assert_allclose(straight, network.hidden(images)[0], atol=1e-5)
 

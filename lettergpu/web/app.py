@@ -125,7 +125,7 @@ def _read(reader: Reader, image: bytes, inside: int = 0, **options: Any) -> byte
     if inside:
         layers = [_signed_bytes(layer) for layer in hidden]
         for i, letter in enumerate(reading.letters):
-            answer["letters"][i]["image"] = _base64(letter.image)
+            answer["letters"][i]["image"] = _base64(letter.seen)
             answer["letters"][i]["hidden"] = [
                 {"scale": scale, "values": _base64(values[i])} for scale, values in layers
             ]
