@@ -98,7 +98,10 @@ def train(
     ] = None,
     epochs: Annotated[int | None, setting("epochs", "At most this many.")] = None,
     patience: Annotated[
-        int | None, setting("patience", "Stop after so many epochs without a lower validation loss; 0 never.")
+        int | None,
+        setting(
+            "patience", "Stop after so many epochs without a lower validation loss, and keep the lowest; 0: the last."
+        ),
     ] = None,
     augment: Annotated[str | None, setting("augment", AUGMENT)] = None,
     views: Annotated[int | None, setting("views", VIEWS_HELP)] = None,

@@ -54,7 +54,7 @@ class Config:
     batch_size: int = 256  # 0: the whole training set
     shuffle: bool = True  # each epoch anew; else every epoch in the same order
     epochs: int = 40  # at most
-    patience: int = 0  # epochs without a lower validation loss before stopping; 0: never stop early
+    patience: int = 0  # stop after so many epochs without a lower validation loss, keep the lowest; 0: keep the last
     augment: str = "elastic"
     rotation_chance: float = 0.5  # of each image in each epoch
     rotation_degrees: tuple[float, float] = (10.0, 15.0)  # least and most, either way
@@ -81,7 +81,7 @@ class Config:
         self._require("l2", self.l2 >= 0, "give 0 or more")
         self._require("batch_size", self.batch_size >= 0, "give 1 or more, or 0 for the whole training set")
         self._require("epochs", self.epochs >= 1, "give 1 or more")
-        self._require("patience", self.patience >= 0, "give 1 or more, or 0 never to stop early")
+        self._require("patience", self.patience >= 0, "give 1 or more, or 0 to keep the last epoch")
         self._require("rotation_chance", 0 <= self.rotation_chance <= 1, "give a number from 0 to 1")
         self._require("warmup", 0 <= self.warmup < 1, "give a number from 0 to below 1")
         self._require("label_smoothing", 0 <= self.label_smoothing < 1, "give a number from 0 to below 1")

@@ -65,7 +65,7 @@ def follow(run: Run, letters: Letters, device: Device) -> None:
             for report in fit(config, letters, device=device, state=run.state, on_batch=bar.update):
                 run.record(report)
                 with tqdm.external_write_mode():
-                    print(_epoch_line(report), flush=True)
+                    print(_epoch_line(report, config), flush=True)
                 bar.set_description_str(f"epoch {min(report.epoch + 1, config.epochs)}/{config.epochs} ", refresh=False)
                 bar.set_postfix_str(f"loss {report.val_loss:.3f}, accuracy {report.val_accuracy:.1%}", refresh=False)
                 if interrupted():
@@ -74,7 +74,7 @@ def follow(run: Run, letters: Letters, device: Device) -> None:
             if run.state is None:
                 run.discard()
             elif isinstance(error, Diverged):
-                kept = f"the best network so far, of epoch {run.state.best_epoch}, is kept in {run.folder}"
+                kept = f"the network of epoch {run.state.best_epoch} is kept in {run.folder}"
                 raise LettergpuError(f"{error}; {kept}") from None
             elif isinstance(error, KeyboardInterrupt):
                 _stop(run)
@@ -97,8 +97,8 @@ def _stop(run: Run) -> NoReturn:
     raise SystemExit(130)
 
 
-def _epoch_line(report: EpochReport) -> str:
-    best = "  lowest so far" if report.state.best_epoch == report.epoch else ""
+def _epoch_line(report: EpochReport, config: Config) -> str:
+    best = "  lowest so far" if config.patience and report.state.best_epoch == report.epoch else ""
     return (
         f"epoch {report.epoch:3d}   training loss {report.train_loss:.4f} accuracy {report.train_accuracy:6.2%}"
         f"   validation loss {report.val_loss:.4f} accuracy {report.val_accuracy:6.2%}   {report.seconds:.1f} s{best}"
@@ -133,7 +133,7 @@ def scores(summary: dict[str, Any], run: Run) -> None:
         images = summary["data"][f"{part}_images"]
         print(f"{part:12}{images:8,}{row['loss']:9.4f}" + "".join(f"{row[f'top{k}']:9.2%}" for k in TOP))
     print(
-        f"\nBest of {summary['epochs']} epochs: {summary['best_epoch']}, in {summary['seconds']:.0f} s. "
+        f"\nEpoch {summary['best_epoch']} of {summary['epochs']}, in {summary['seconds']:.0f} s. "
         f"Letters: {summary['data']['description']}"
     )
     print(f"Run folder: {run.folder} (best.safetensors, loss.png, confusion.png, misclassified.png)")

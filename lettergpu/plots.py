@@ -31,7 +31,7 @@ def plot_loss(path: Path, rows: Sequence[dict[str, float]]) -> None:
     for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         axes.plot(epochs, [row[f"train_{quantity}"] for row in rows], marker=".", label="training")
         axes.plot(epochs, [row[f"val_{quantity}"] for row in rows], marker=".", label="validation")
-        axes.axvline(best["epoch"], color="grey", linestyle=":", label=f"best epoch: {best['epoch']:.0f}")
+        axes.axvline(best["epoch"], color="grey", linestyle=":", label=f"lowest validation loss: {best['epoch']:.0f}")
         axes.set(xlabel="epoch", ylabel=quantity)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)

@@ -2,7 +2,7 @@
 
 config.toml        all settings; train from it again with --recipe
 metrics.csv        a line an epoch
-best.safetensors   the network of the lowest validation loss
+best.safetensors   the network of the lowest validation loss, or without patience that of the last epoch
 last.safetensors   the training state after the last epoch
 summary.json, loss.png, confusion.png, misclassified.png, once it has ended
 """

@@ -24,14 +24,15 @@ from .schedules import SCHEDULES
 
 
 class Diverged(LettergpuError):
-    """The loss is no longer a finite number. The network holds the best parameters so far."""
+    """The loss is no longer a finite number. The network holds the best parameters so far, those of a State."""
 
 
 @dataclass
 class State:
     """Where a training stands after an epoch; with the configuration, all that it takes to go on.
 
-    parameters, velocity, best_parameters: flat vectors on the host. best_loss: the lowest validation loss.
+    parameters, velocity, best_parameters: flat vectors on the host. best_epoch, best_loss: those of the lowest
+    validation loss, or without patience of the last epoch.
     """
 
     epoch: int
@@ -85,7 +86,8 @@ def fit(
     state: State | None = None,
     on_batch: Callable[[int], None] = lambda images: None,
 ) -> Iterator[EpochReport]:
-    """Train a network; yield a report after each epoch. At the end the network holds the best parameters.
+    """Train a network; yield a report after each epoch. At the end the network holds the best parameters, or those
+    of the last epoch where there is no patience: a schedule that ends at 0 is not to be cut off by a chance low.
 
     state: where an earlier training of the same configuration and letters stood; this one goes on from there
     and comes to the same parameters, bit for bit, on the same device. on_batch: called after each batch (or
@@ -145,7 +147,7 @@ def fit(
             )
         parameters, velocity = _snapshot(network, optimizer)
         best = state.best_epoch, state.best_loss, state.best_parameters
-        if val_loss < state.best_loss:
+        if val_loss < state.best_loss or not config.patience:
             best = epoch, val_loss, parameters
         state = State(epoch, parameters, velocity, *best)
         rate, seconds = optimizer.learning_rate, time.perf_counter() - began

@@ -178,11 +178,18 @@ def test_what_is_trained_on_is_what_is_answered(augment, few_letters, monkeypatc
 
 
 def test_the_best_parameters_are_kept(unlearnable):
-    reports = list(fit(dataclasses.replace(SMALL, epochs=40, augment="none"), unlearnable))
+    config = dataclasses.replace(SMALL, epochs=40, patience=40, augment="none")
+    reports = list(fit(config, unlearnable))
     best = min(reports, key=lambda report: report.val_loss)
     assert best.epoch < 40, "this training must get worse again, to test anything"
     np.testing.assert_array_equal(reports[-1].network.parameters, best.state.parameters)
     assert (reports[-1].state.parameters != best.state.parameters).any()
+
+
+def test_without_patience_the_last_parameters_are_kept(unlearnable):
+    *_, report = fit(dataclasses.replace(SMALL, epochs=40, augment="none"), unlearnable)
+    assert report.state.best_epoch == 40
+    np.testing.assert_array_equal(report.network.parameters, report.state.parameters)
 
 
 def test_patience_ends_it(unlearnable):

@@ -67,7 +67,7 @@ def tables(class_weight: str = "none", seeds: int = 3) -> list[Table]:
         return tuple(row for row in report if row.config.batch_size == 0 and len(row.config.hidden) == depth)
 
     mini_batch = tuple(row for row in report if row.config.batch_size)
-    short: dict[str, Any] = {"epochs": 6, "patience": 0}
+    short: dict[str, Any] = {"epochs": 6, "patience": 6}
     relu, swish, tanhexp = (replace(MINI_BATCH, activation=name) for name in ("relu", "swish", "tanhexp"))
     best = next(row for row in mini_batch if row.model == BEST)
     shuffled = next(row for row in mini_batch if "swish" in row.model)
@@ -159,7 +159,7 @@ def tables(class_weight: str = "none", seeds: int = 3) -> list[Table]:
                 Row("Dropped_deeper_512_256_128_64", replace(best.config, hidden=(512, 256, 128, 64))),
                 Row("Dropped_wider_1024_512_256", replace(best.config, hidden=(1024, 512, 256))),
                 *(
-                    Row(f"Dropped_decay_{name}", replace(best.config, schedule=name, epochs=30, patience=0))
+                    Row(f"Dropped_decay_{name}", replace(best.config, schedule=name, epochs=30, patience=30))
                     for name in ("step", "exponential", "cosine")
                 ),
             ),
@@ -196,7 +196,7 @@ def _published_row(line: dict[str, str]) -> Row:
     if line["regime"] == "full-batch":
         config = replace(FULL_BATCH, **settings)
     elif "no shuffling" in line["regime"]:
-        config = replace(MINI_BATCH, **settings, shuffle=False, epochs=6, patience=0)
+        config = replace(MINI_BATCH, **settings, shuffle=False, epochs=6, patience=6)
     else:
         config = replace(MINI_BATCH, augment="rotate" if "rotation" in line["regime"] else "none", **settings)
     parts = ("train", "validation", "test")
