@@ -204,7 +204,7 @@ def benchmark_table(config: Config, found: dict[str, dict[str, float]]) -> None:
             print(f"   answers, {size:5,} images a call {'':14}{row[f'images_per_second_{size}']:12,.0f} images/s")
     fastest = min(found, key=lambda name: found[name]["epoch"])
     seconds = found[fastest]["epoch"]
-    print(f"\nThe default training on EMNIST's letters stops after some 13 epochs: {13 * seconds:.0f} s on {fastest}.")
+    print(f"\ntrain --recipe report stops after some 13 epochs of EMNIST's letters: {13 * seconds:.0f} s on {fastest}.")
 
 
 def environment() -> None:
