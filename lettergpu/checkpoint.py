@@ -17,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
-from .config import Config
+from .config import VIEWS, Config
 from .device import CPU, Device
 from .errors import LettergpuError
 from .files import replacing
@@ -109,6 +109,9 @@ def read(path: Path, device: Device = CPU) -> Checkpoint:
             raise ValueError("its tensors are not of the shape that its header promises")
         if len(json.loads(header["classes"])) != sizes[-1]:
             raise ValueError("it does not name each of its classes")
+        views = json.loads(header.get("views", "1"))
+        if views not in VIEWS:
+            raise ValueError(f"there are no {views} views")
         # half floats only save space
         parameters = tensors["parameters"].astype(np.promote_types(tensors["parameters"].dtype, np.float32), copy=False)
         network = Network(
@@ -118,7 +121,7 @@ def read(path: Path, device: Device = CPU) -> Checkpoint:
             classes=json.loads(header["classes"]),
             batch_norm=batch_norm,
             moment_norm=json.loads(header.get("moment_norm", "false")),
-            views=json.loads(header.get("views", "1")),
+            views=views,
             device=device,
             dtype=str(parameters.dtype),
         )

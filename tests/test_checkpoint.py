@@ -113,6 +113,7 @@ def test_other_safetensors_files_are_refused(tmp_path):
         ("activation", "x"),
         ("loss", "x"),
         ("classes", '["A"]'),
+        ("views", "5"),
     ],
 )
 def test_headers_that_do_not_fit_are_refused(name, value, saved):
