@@ -86,13 +86,13 @@ def view_maps(count: int, height: int, width: int) -> list[list[list[float]]]:
 
 
 def composed(first: Any, then: Any) -> Any:
-    """The maps of `moved` that do what moving by `first` (batch, 2, 3), and then by `then` (batch, 2, 3 + n n), does.
+    """The maps of `moved` that do what moving by `first` (..., 2, 3), and then by `then` (..., 2, 3 + n n), does.
 
     Without a second interpolation, and without the darkness outside the image that lies between.
     """
     xp = array_namespace(first, then)
-    maps = first[:, :, :2] @ then
-    return xp.concat([maps[:, :, :2], maps[:, :, 2:3] + first[:, :, 2:], maps[:, :, 3:]], axis=-1)
+    maps = first[..., :2] @ then
+    return xp.concat([maps[..., :2], maps[..., 2:3] + first[..., 2:], maps[..., 3:]], axis=-1)
 
 
 def moment_frames(images: Any, dtype: Any) -> Any:

@@ -132,28 +132,30 @@ class Network:
 
         images: of `sizes[0]` pixels each, on the host or on the device.
         """
-        for start in range(0, images.shape[0], CHUNK):
-            rows = slice(start, min(start + CHUNK, images.shape[0]))
-            seen = self._pixels(self.device.put(images[rows, ...]))
-            logits = self.forward(next(seen))
-            for pixels in seen:
-                logits += self.forward(pixels)
-            yield rows, logits / self.views
+        step = max(1, CHUNK // self.views)
+        for start in range(0, images.shape[0], step):
+            rows = slice(start, min(start + step, images.shape[0]))
+            logits = self.forward(self._pixels(self.device.put(images[rows, ...])))  # (rows * views, classes)
+            if self.views > 1:
+                of_views = self.device.namespace.reshape(logits, (-1, self.views, logits.shape[1]))
+                logits = self.device.namespace.mean(of_views, axis=1)
+            yield rows, logits
 
-    def _pixels(self, images: Any) -> Iterator[Any]:
-        """What `forward` expects (n, inputs) of uint8 images (n, ...), in each of the views."""
+    def _pixels(self, images: Any) -> Any:
+        """What `forward` expects (n * views, inputs) of uint8 images (n, ...), the first one's views in front."""
         xp, dtype, there = self.device.namespace, self.parameters.dtype, self.device.handle
         count, side = images.shape[0], math.isqrt(self.sizes[0])
         flat = xp.reshape(images, (count, self.sizes[0]))
         if self.views == 1 and not self.moment_norm:
-            yield to_floats(flat, dtype)
-            return
+            return to_floats(flat, dtype)
         maps = xp.asarray(view_maps(self.views, side, side), dtype=dtype, device=there)  # (views, 2, 3)
-        frames = moment_frames(xp.reshape(images, (count, side, side)), dtype) if self.moment_norm else None
-        for i in range(self.views):
-            view = xp.broadcast_to(maps[i : i + 1, ...], (count, 2, 3))
-            whole = view if frames is None else composed(frames, view)
-            yield assemble(flat, xp.arange(count, device=there), xp.asarray(whole, copy=True), dtype)
+        if self.moment_norm:
+            frames = moment_frames(xp.reshape(images, (count, side, side)), dtype)
+            maps = composed(frames[:, None, :, :], maps[None, :, :, :])  # (n, views, 2, 3)
+        else:
+            maps = xp.asarray(xp.broadcast_to(maps, (count, self.views, 2, 3)), copy=True)
+        rows = xp.arange(count * self.views, device=there) // self.views
+        return assemble(flat, rows, xp.reshape(maps, (count * self.views, 2, 3)), dtype)
 
     def seen(self, images: np.ndarray) -> np.ndarray:
         """What comes to the first layer of a few uint8 images (n, 28, 28), in the view that is straight, likewise."""
@@ -161,7 +163,8 @@ class Network:
         return np.round(255 * np.clip(pixels, 0, 1)).astype(np.uint8).reshape(images.shape)
 
     def _straight(self, images: np.ndarray) -> Any:
-        return list(self._pixels(self.device.put(images)))[self.views // 2]
+        pixels = self._pixels(self.device.put(images))
+        return self.device.namespace.reshape(pixels, (-1, self.views, self.sizes[0]))[:, self.views // 2, :]
 
     def hidden(self, images: np.ndarray) -> list[np.ndarray]:
         """The activations of each hidden layer, (n, nodes), on the host, of uint8 images (n, 28, 28) as `seen`."""
