@@ -8,7 +8,7 @@ classes counting alike, as in a test file that has as many of each; its mean ove
 deviation of the difference from the recipe's with the same seed. The test file is not looked at. What is in the JSON
 file already is not trained again.
 
-Pieces that do not pay are not in the package. They are here, as what they change of it.
+Pieces that are not in the package are here, as what they change of it.
 """
 
 import argparse
