@@ -14,7 +14,7 @@ from .data.cli import data_app
 from .data.splits import SPLITS
 from .errors import LettergpuError
 from .images.cli import predict, serve
-from .options import Data, DeviceName, SplitName, setting
+from .options import Data, DeviceName, SplitName, flag, setting
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -64,18 +64,8 @@ def train(
     ] = None,
     hidden: Annotated[str | None, setting("hidden", "Nodes of each hidden layer; none for a perceptron.")] = None,
     activation: Annotated[str | None, setting("activation", "Of the hidden layers.")] = None,
-    batch_norm: Annotated[
-        bool | None,
-        typer.Option("--batch-norm/--no-batch-norm", help="Normalise hidden nodes.", show_default="batch-norm"),
-    ] = None,
-    moment_norm: Annotated[
-        bool | None,
-        typer.Option(
-            "--moment-norm/--no-moment-norm",
-            help="Bring letters to one place, slant and size.",
-            show_default="moment-norm",
-        ),
-    ] = None,
+    batch_norm: Annotated[bool | None, flag("batch_norm", "Normalise hidden nodes.")] = None,
+    moment_norm: Annotated[bool | None, flag("moment_norm", "Bring letters to one place, slant and size.")] = None,
     loss: Annotated[
         str | None, setting("loss", "Output: softmax with categorical, sigmoid with binary cross-entropy.")
     ] = None,
@@ -85,17 +75,13 @@ def train(
     schedule: Annotated[str | None, setting("schedule", "How the learning rate falls, step by step.")] = None,
     warmup: Annotated[float | None, setting("warmup", "Share of all steps over which it first rises.")] = None,
     momentum: Annotated[float | None, setting("momentum", "0 is plain gradient descent.")] = None,
-    nesterov: Annotated[
-        bool | None, typer.Option("--nesterov/--no-nesterov", help="Nesterov's momentum.", show_default="nesterov")
-    ] = None,
+    nesterov: Annotated[bool | None, flag("nesterov", "Nesterov's momentum.")] = None,
     l2: Annotated[float | None, setting("l2", "Adds l2/2 times the squared weights to the loss.")] = None,
     label_smoothing: Annotated[
         float | None, setting("label_smoothing", "Share of each target that is spread over all classes.")
     ] = None,
     batch_size: Annotated[int | None, setting("batch_size", "0 is the whole training set.")] = None,
-    shuffle: Annotated[
-        bool | None, typer.Option("--shuffle/--no-shuffle", help="Each epoch in another order.", show_default="shuffle")
-    ] = None,
+    shuffle: Annotated[bool | None, flag("shuffle", "Each epoch in another order.")] = None,
     epochs: Annotated[int | None, setting("epochs", "At most this many.")] = None,
     patience: Annotated[
         int | None,
@@ -106,12 +92,7 @@ def train(
     augment: Annotated[str | None, setting("augment", AUGMENT)] = None,
     views: Annotated[int | None, setting("views", VIEWS_HELP)] = None,
     calibrate: Annotated[
-        bool | None,
-        typer.Option(
-            "--calibrate/--no-calibrate",
-            help="In the end, make a probability of 0.9 mean 9 of 10, by the validation letters.",
-            show_default="calibrate",
-        ),
+        bool | None, flag("calibrate", "In the end, make 90 % mean 9 of 10, by the validation letters.")
     ] = None,
     validation: Annotated[
         str | None, setting("validation", "Share to hold out, or last: the train file's end, as EMNIST's authors do.")

@@ -16,6 +16,12 @@ def setting(name: str, text: str) -> Any:
     return typer.Option(option(name), help=text, show_default=shown)
 
 
+def flag(name: str, text: str) -> Any:
+    """The same of a setting that is on or off, as --name and --no-name."""
+    on, off = option(name), option(f"no_{name}")
+    return typer.Option(f"{on}/{off}", help=text, show_default=(on if getattr(Config, name) else off)[2:])
+
+
 Data = Annotated[str | None, setting("data", "auto, builtin, or a folder with EMNIST's IDX files.")]
 SplitName = Annotated[str | None, setting("split", "EMNIST's split.")]
 DeviceName = Annotated[str | None, setting("device", "auto, cpu, cuda or cuda:N.")]
