@@ -1,6 +1,6 @@
 """Seconds of training until the test accuracy first reaches that of the report's best network.
 
-python bench/time_to_accuracy.py [--data DIR] [--recipe fast] [--target 91.25] [--seeds 5] [--device cpu]
+python bench/time_to_accuracy.py [--data DIR] [--recipe fast] [--target 91.25] [--seeds 10] [--device cpu]
                                  [--json FILE|-]
 
 From the call of `fit`, with the letters in the host's memory, to the end of the epoch after which the test letters are
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--data", default=os.environ.get("LETTERGPU_EMNIST", "auto"))
     parser.add_argument("--recipe", default="fast")
     parser.add_argument("--target", type=float, default=91.25, help="percent")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", metavar="FILE|-")
     options = parser.parse_args()
