@@ -2,9 +2,10 @@
 
 Tensors: `parameters`, and in a training state also `velocity` and `best_parameters`, all (parameters,). A network that
 was trained with batch normalisation is folded into plain dense layers, but for a training state's.
-Header: `lettergpu` (the version of this format), `sizes`, `activation`, `loss`, `classes`, `moment_norm`, `views`, and
-`layout` (name -> [offset, shape] of each parameter in the flat vector), as JSON; a run's files also hold `config`, as
-TOML, `fingerprint` (sha256 of the training data) and, with a state, its `epoch`, `best_epoch`, `best_loss`.
+Header: `lettergpu` (the version of this format), `sizes`, `activation`, `loss`, `classes`, `moment_norm`, `views`,
+`members`, and `layout` (name -> [offset, shape] of each parameter in the flat vector), as JSON; a run's files also
+hold `config`, as TOML, `fingerprint` (sha256 of the training data) and, with a state, its `epoch`, `best_epoch`,
+`best_loss`.
 """
 
 import json
@@ -66,6 +67,7 @@ def save(
         "classes": json.dumps(network.classes),
         "moment_norm": json.dumps(network.moment_norm),
         "views": json.dumps(network.views),
+        "members": json.dumps(network.members),
         "layout": json.dumps(network.layout),
         "config": config.to_toml(),
         "fingerprint": fingerprint,
@@ -105,7 +107,8 @@ def read(path: Path, device: Device = CPU) -> Checkpoint:
         table = {name: (offset, tuple(shape)) for name, (offset, shape) in json.loads(header["layout"]).items()}
         batch_norm = any(name.endswith("scale") for name in table)
         expected = (sum(math.prod(shape) for _, shape in table.values()),)
-        if table != layout(sizes, batch_norm) or any(tensor.shape != expected for tensor in tensors.values()):
+        members = json.loads(header.get("members", "1"))
+        if table != layout(sizes, batch_norm, members) or any(tensor.shape != expected for tensor in tensors.values()):
             raise ValueError("its tensors are not of the shape that its header promises")
         if len(json.loads(header["classes"])) != sizes[-1]:
             raise ValueError("it does not name each of its classes")
@@ -122,6 +125,7 @@ def read(path: Path, device: Device = CPU) -> Checkpoint:
             batch_norm=batch_norm,
             moment_norm=json.loads(header.get("moment_norm", "false")),
             views=views,
+            members=members,
             device=device,
             dtype=str(parameters.dtype),
         )

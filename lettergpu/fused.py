@@ -86,6 +86,7 @@ def dense(x: Any, weight: Any, bias: Any, activation: Activation, keep: bool) ->
 
 def activate(z: Any, bias: Any, activation: Activation) -> Any:
     """g(z + bias); z is turned into z + bias."""
+    bias = bias[..., None, :]
     if activation.name == "identity":
         z += bias
         return z
@@ -103,16 +104,17 @@ def gradient_before(gradient: Any, kept: Any, activation: Activation) -> Any:
 
 
 def set_gradients(weight_gradient: Any, bias_gradient: Any, x: Any, delta: Any, add: bool) -> None:
+    x = x.swapaxes(-1, -2)
     if add:
-        weight_gradient += x.T @ delta
+        weight_gradient += x @ delta
     else:
-        cupy.matmul(x.T, delta, out=weight_gradient)
+        cupy.matmul(x, delta, out=weight_gradient)
     if bias_gradient is None:
         return
     if add:
-        bias_gradient += delta.sum(axis=0)
+        bias_gradient += delta.sum(axis=-2)
     else:
-        cupy.sum(delta, axis=0, out=bias_gradient)
+        cupy.sum(delta, axis=-2, out=bias_gradient)
 
 
 def momentum_step(parameters: Any, gradients: Any, settings: Momentum) -> None:

@@ -1,6 +1,7 @@
 """Dense layers, plain and normalised: forward, backward, and nothing hidden between them.
 
-A layer owns no memory: its parameters and their gradients are views into two flat vectors of the network.
+A layer owns no memory: its parameters and their gradients are views into two flat vectors of the network. All arrays
+may have one axis more in front, for the layers of several networks that learn side by side; their input may be shared.
 """
 
 from typing import Any
@@ -100,7 +101,7 @@ class NormalisedDense(Dense):
 
     def folded(self) -> tuple[Any, Any]:
         factor = self.scale / array_namespace(self.scale).sqrt(self.variance + EPSILON)
-        return self.weight * factor, self.bias - self.mean * factor
+        return self.weight * factor[..., None, :], self.bias - self.mean * factor
 
 
 @dispatched
@@ -111,7 +112,7 @@ def dense(x: Any, weight: Any, bias: Any, activation: Activation, keep: bool) ->
     """
     z = x @ weight
     if bias is not None:
-        z += bias
+        z += bias[..., None, :]
     return activation.value(z), z
 
 
@@ -125,15 +126,15 @@ def normalised(
     EPSILON), (fan_out,). The running mean and variance are changed in place. z may be, too.
     """
     xp = array_namespace(z)
-    batch_mean = xp.mean(z, axis=0)
-    standard = z - batch_mean
-    batch_variance = xp.mean(standard * standard, axis=0)
+    batch_mean = xp.mean(z, axis=-2)
+    standard = z - batch_mean[..., None, :]
+    batch_variance = xp.mean(standard * standard, axis=-2)
     per_deviation = 1.0 / xp.sqrt(batch_variance + EPSILON)
-    standard *= per_deviation
+    standard *= per_deviation[..., None, :]
     pace = PACE + (1.0 - PACE) * xp.astype(variance == 0, z.dtype)
     mean += pace * (batch_mean - mean)
     variance += pace * (batch_variance - variance)
-    y = standard * scale + bias
+    y = standard * scale[..., None, :] + bias[..., None, :]
     return activation.value(y), y, standard, per_deviation
 
 
@@ -154,15 +155,15 @@ def gradient_before_normalised(
     """
     xp = array_namespace(gradient)
     delta = gradient_before(gradient, kept, activation)
-    scales, biases = xp.sum(delta * standard, axis=0), xp.sum(delta, axis=0)
+    scales, biases = xp.sum(delta * standard, axis=-2), xp.sum(delta, axis=-2)
     if add:
         scale_gradient += scales
         bias_gradient += biases
     else:
         scale_gradient[...] = scales
         bias_gradient[...] = biases
-    rows = delta.shape[0]
-    return (delta - standard * (scales / rows) - biases / rows) * factor
+    scales, biases = (total[..., None, :] / delta.shape[-2] for total in (scales, biases))
+    return (delta - standard * scales - biases) * factor[..., None, :]
 
 
 @dispatched
@@ -179,9 +180,10 @@ def set_gradients(weight_gradient: Any, bias_gradient: Any, x: Any, delta: Any, 
 
     bias_gradient: None where there is no bias.
     """
-    sums = [(weight_gradient, x.T @ delta)]
+    xp = array_namespace(delta)
+    sums = [(weight_gradient, xp.matrix_transpose(x) @ delta)]
     if bias_gradient is not None:
-        sums.append((bias_gradient, array_namespace(delta).sum(delta, axis=0)))
+        sums.append((bias_gradient, xp.sum(delta, axis=-2)))
     for total, part in sums:
         if add:
             total += part
@@ -192,4 +194,4 @@ def set_gradients(weight_gradient: Any, bias_gradient: Any, x: Any, delta: Any, 
 @dispatched
 def gradient_of_input(delta: Any, weight: Any) -> Any:
     """The gradient with respect to x, delta W^T, (batch, fan_in)."""
-    return delta @ weight.T
+    return delta @ array_namespace(weight).matrix_transpose(weight)

@@ -11,7 +11,9 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from functools import cache
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,11 @@ def _address(array: Any) -> int:
         return address
 
 
+def _members(ensemble: bool, *arrays: Any) -> Iterable[Any]:
+    """These arrays, or those of one member of an ensemble after another."""
+    return zip(*(repeat(None) if array is None else array for array in arrays), strict=False) if ensemble else [arrays]
+
+
 def _host(*floats: Any) -> Any:
     """The library, if it is there and all these arrays, but for None, are contiguous float32."""
     suit = all(array is None or (array.dtype == np.float32 and array.flags.c_contiguous) for array in floats)
@@ -116,13 +123,16 @@ def _host(*floats: Any) -> Any:
 
 
 def dense(x: Any, weight: Any, bias: Any, activation: Activation, keep: bool) -> tuple[Any, Any]:
-    fits = x.shape[1:] == weight.shape[:1]  # the library would read beyond an array that does not; NumPy tells
+    *ensemble, fan_in, fan_out = weight.shape
+    rows = x.shape[-2]
+    fits = x.shape in ((rows, fan_in), (*ensemble, rows, fan_in))  # the library would read beyond it; NumPy tells
     if not fits or not (host := _host(x, weight, bias)):
         return generic(layers.dense)(x, weight, bias, activation, keep)
-    rows, (fan_in, fan_out) = x.shape[0], weight.shape
-    value = np.empty((rows, fan_out), np.float32)
+    value = np.empty((*ensemble, rows, fan_out), np.float32)
     slope = np.empty_like(value) if keep and activation.name != "identity" else None
-    host.dense(*_at(x, weight, bias, value, slope), rows, fan_in, fan_out, NUMBERS[activation.name], LEAK)
+    x = np.broadcast_to(x, (*ensemble, rows, fan_in))
+    for arrays in _members(bool(ensemble), x, weight, bias, value, slope):
+        host.dense(*_at(*arrays), rows, fan_in, fan_out, NUMBERS[activation.name], LEAK)
     return value, slope
 
 
@@ -138,8 +148,9 @@ def gradient_before(gradient: Any, kept: Any, activation: Activation) -> Any:
 
 def set_gradients(weight_gradient: Any, bias_gradient: Any, x: Any, delta: Any, add: bool) -> None:
     if host := _host(weight_gradient, bias_gradient, x, delta):
-        sizes = delta.shape[0], *weight_gradient.shape
-        host.set_gradients(*_at(x, delta, weight_gradient, bias_gradient), add, *sizes)
+        sizes = delta.shape[-2], *weight_gradient.shape[-2:]
+        for arrays in _members(delta.ndim == 3, x, delta, weight_gradient, bias_gradient):
+            host.set_gradients(*_at(*arrays), add, *sizes)
     else:
         generic(layers.set_gradients)(weight_gradient, bias_gradient, x, delta, add)
 
@@ -147,19 +158,21 @@ def set_gradients(weight_gradient: Any, bias_gradient: Any, x: Any, delta: Any, 
 def gradient_of_input(delta: Any, weight: Any) -> Any:
     if not (host := _host(delta, weight)):
         return generic(layers.gradient_of_input)(delta, weight)
-    gradient = np.empty((delta.shape[0], weight.shape[0]), np.float32)
-    host.gradient_of_input(*_at(delta, weight, gradient), delta.shape[0], *weight.shape)
+    gradient = np.empty((*delta.shape[:-1], weight.shape[-2]), np.float32)
+    for arrays in _members(delta.ndim == 3, delta, weight, gradient):
+        host.gradient_of_input(*_at(*arrays), delta.shape[-2], *weight.shape[-2:])
     return gradient
 
 
 def normalised(
     z: Any, scale: Any, bias: Any, mean: Any, variance: Any, activation: Activation
 ) -> tuple[Any, Any, Any, Any]:
-    if not len(z) or not (host := _host(z, scale, bias, mean, variance)):
+    if not z.size or not (host := _host(z, scale, bias, mean, variance)):
         return generic(layers.normalised)(z, scale, bias, mean, variance, activation)
     value, slope, per_deviation = np.empty_like(z), np.empty_like(z), np.empty_like(scale)
-    arrays = _at(z, scale, bias, mean, variance, per_deviation, value, slope)
-    host.normalised(*arrays, *z.shape, NUMBERS[activation.name], LEAK, layers.EPSILON, layers.PACE)
+    for arrays in _members(z.ndim == 3, z, scale, bias, mean, variance, per_deviation, value, slope):
+        sizes = z.shape[-2:]
+        host.normalised(*_at(*arrays), *sizes, NUMBERS[activation.name], LEAK, layers.EPSILON, layers.PACE)
     return value, slope, z, per_deviation
 
 
@@ -178,7 +191,8 @@ def gradient_before_normalised(
         rest = activation, scale_gradient, bias_gradient, add
         return generic(layers.gradient_before_normalised)(gradient, kept, standard, factor, *rest)
     delta = np.empty_like(gradient)
-    host.gradient_before_normalised(*_at(*arrays, delta), add, *delta.shape)
+    for part in _members(delta.ndim == 3, *arrays, delta):
+        host.gradient_before_normalised(*_at(*part), add, *delta.shape[-2:])
     return delta
 
 

@@ -1,4 +1,4 @@
-"""A fully-connected network: a list of dense layers over one flat vector of parameters."""
+"""A fully-connected network, or several side by side: a list of dense layers over one flat vector of parameters."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -27,6 +27,8 @@ class Network:
     ACTIVATIONS. loss: a key of LOSSES. classes: the name of each class. batch_norm: whether hidden layers normalise.
     moment_norm: whether images are moved by `moment_frames` before they are answered; `forward` expects it done.
     views: in how many ways each image is looked at, those of `view_maps`; the logits are the mean of theirs.
+    members: of how many networks of this kind it is an ensemble. Then each tensor of the parameters has one axis more
+    in front, `forward` gives each member's logits (members, batch, classes), and the answer is their mean.
     parameters, gradients: flat vectors, first all `weight_count` weights, layer by layer, then all biases, and with
     batch_norm the scales, running means and running variances of the hidden layers; the gradients of the latter two
     stay 0. layers[i].weight (fan_in, fan_out) and layers[i].bias (fan_out,) are writable views into parameters.
@@ -43,6 +45,7 @@ class Network:
         batch_norm: bool = False,
         moment_norm: bool = False,
         views: int = 1,
+        members: int = 1,
         device: Device = CPU,
         dtype: str = "float32",
     ):
@@ -53,9 +56,9 @@ class Network:
         self.sizes, self.activation, self.loss, self.device = tuple(sizes), activation, loss, device
         self.dtype, self.moment_norm, self.views = dtype, moment_norm, views
         self.classes = tuple(classes) if classes is not None else tuple(str(i) for i in range(sizes[-1]))
-        self.batch_norm = batch_norm
-        self.layout = layout(self.sizes, batch_norm)
-        self.weight_count = parameter_count(self.sizes) - sum(self.sizes[1:])
+        self.batch_norm, self.members = batch_norm, members
+        self.layout = layout(self.sizes, batch_norm, members)
+        self.weight_count = members * (parameter_count(self.sizes) - sum(self.sizes[1:]))
         count = sum(math.prod(shape) for _, shape in self.layout.values())
         self.parameters = xp.zeros(count, dtype=getattr(xp, dtype), device=device.handle)
         self.gradients = xp.zeros_like(self.parameters)
@@ -79,10 +82,10 @@ class Network:
         return self.device.namespace.reshape(vector[offset : offset + math.prod(shape)], shape, copy=False)
 
     def initialize(self, rng: np.random.Generator, init: str) -> None:
-        """Draw all weights and biases, layer by layer. init: a key of INITIALIZERS."""
+        """Draw all weights and biases, layer by layer, those of an ensemble's members alike. init: of INITIALIZERS."""
         xp = self.device.namespace
         for layer in self.layers:
-            weight, bias = INITIALIZERS[init](rng, *layer.weight.shape)
+            weight, bias = INITIALIZERS[init](rng, *layer.weight.shape[-2:])
             layer.weight[...] = xp.astype(self.device.put(weight), layer.weight.dtype)
             layer.bias[...] = 0.0 if bias is None else xp.astype(self.device.put(bias), layer.bias.dtype)
             if isinstance(layer, NormalisedDense):
@@ -90,20 +93,36 @@ class Network:
                 layer.mean[...] = 0.0
                 layer.variance[...] = 0.0
 
+    def member(self, number: int) -> "Network":
+        """A network of its own with the parameters of one member."""
+        alone = self._like(batch_norm=self.batch_norm, members=1)
+        for name in self.layout:
+            alone._view(alone.parameters, name)[...] = self._of_member(number, name)
+        return alone
+
+    def set_member(self, number: int, network: "Network") -> None:
+        """Take over the parameters of a network of this kind as one member's."""
+        for name in self.layout:
+            self._of_member(number, name)[...] = network._view(network.parameters, name)
+
+    def _of_member(self, number: int, name: str) -> Any:
+        tensor = self._view(self.parameters, name)
+        return tensor[number, ...] if self.members > 1 else tensor
+
     def folded(self) -> "Network":
         """The same network without normalisation, whose running means and variances its weights and biases take up."""
-        plain = self._like(batch_norm=False)
+        plain = self._like(batch_norm=False, members=self.members)
         for layer, own in zip(plain.layers, self.layers, strict=True):
             layer.weight[...], layer.bias[...] = own.folded()
         return plain
 
     def with_parameters(self, parameters: np.ndarray) -> "Network":
         """A network of the same kind, with these parameters from the host."""
-        other = self._like(batch_norm=self.batch_norm)
+        other = self._like(batch_norm=self.batch_norm, members=self.members)
         other.parameters[...] = self.device.put(parameters)
         return other
 
-    def _like(self, *, batch_norm: bool) -> "Network":
+    def _like(self, *, batch_norm: bool, members: int) -> "Network":
         return Network(
             self.sizes,
             activation=self.activation,
@@ -112,18 +131,22 @@ class Network:
             batch_norm=batch_norm,
             moment_norm=self.moment_norm,
             views=self.views,
+            members=members,
             device=self.device,
             dtype=self.dtype,
         )
 
     def forward(self, x: Any, *, keep: bool = False) -> Any:
-        """Logits (batch, classes) of pixels x (batch, inputs) in [0, 1]. keep: remember what `backward` needs."""
+        """Logits (batch, classes) of pixels x (batch, inputs) in [0, 1]. keep: remember what `backward` needs.
+
+        With several members: (members, batch, classes), of pixels for all or, (members, batch, inputs), for each.
+        """
         for layer in self.layers:
             x = layer.forward(x, keep=keep)
         return x
 
     def backward(self, gradient: Any, *, add: bool = False) -> None:
-        """Set `gradients` from the gradient of the loss with respect to the logits (batch, classes), or add to them."""
+        """Set `gradients` from the gradient of the loss with respect to `forward`'s logits, or add to them."""
         for layer in reversed(self.layers):
             gradient = layer.backward(gradient, add=add, first=layer is self.layers[0])
 
@@ -132,13 +155,14 @@ class Network:
 
         images: of `sizes[0]` pixels each, on the host or on the device.
         """
-        step = max(1, CHUNK // self.views)
+        xp, step = self.device.namespace, max(1, CHUNK // (self.views * self.members))
         for start in range(0, images.shape[0], step):
             rows = slice(start, min(start + step, images.shape[0]))
             logits = self.forward(self._pixels(self.device.put(images[rows, ...])))  # (rows * views, classes)
+            if self.members > 1:
+                logits = xp.mean(logits, axis=0)
             if self.views > 1:
-                of_views = self.device.namespace.reshape(logits, (-1, self.views, logits.shape[1]))
-                logits = self.device.namespace.mean(of_views, axis=1)
+                logits = xp.mean(xp.reshape(logits, (-1, self.views, logits.shape[1])), axis=1)
             yield rows, logits
 
     def _pixels(self, images: Any) -> Any:
@@ -167,10 +191,13 @@ class Network:
         return self.device.namespace.reshape(pixels, (-1, self.views, self.sizes[0]))[:, self.views // 2, :]
 
     def hidden(self, images: np.ndarray) -> list[np.ndarray]:
-        """The activations of each hidden layer, (n, nodes), on the host, of uint8 images (n, 28, 28) as `seen`."""
+        """The activations of each hidden layer, (n, nodes), on the host, of uint8 images (n, 28, 28) as `seen`.
+
+        Of an ensemble those of its first member.
+        """
         x = self._straight(images)
         found = []
-        for layer in self.layers[:-1]:
+        for layer in (self if self.members == 1 else self.member(0)).layers[:-1]:
             x = layer.forward(x, keep=False)
             found.append(self.device.fetch(x))
         return found
@@ -192,7 +219,7 @@ def parameter_count(sizes: Sequence[int]) -> int:
     return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes))
 
 
-def layout(sizes: Sequence[int], batch_norm: bool = False) -> dict[str, tuple[int, tuple[int, ...]]]:
+def layout(sizes: Sequence[int], batch_norm: bool = False, members: int = 1) -> dict[str, tuple[int, tuple[int, ...]]]:
     """Where each parameter stands in the flat vector: name -> (offset, shape)."""
     pairs = list(pairwise(sizes))
     shapes: dict[str, tuple[int, ...]] = {f"layers.{i}.weight": pair for i, pair in enumerate(pairs)}
@@ -201,6 +228,8 @@ def layout(sizes: Sequence[int], batch_norm: bool = False) -> dict[str, tuple[in
         shapes |= {f"layers.{i}.{name}": (fan_out,) for i, (_, fan_out) in enumerate(pairs[:-1])}
     table, offset = {}, 0
     for name, shape in shapes.items():
+        if members > 1:
+            shape = (members, *shape)
         table[name] = offset, shape
         offset += math.prod(shape)
     return table

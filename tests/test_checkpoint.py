@@ -47,6 +47,19 @@ def test_a_network_comes_back_the_same(network, tmp_path, device):
     np.testing.assert_array_equal(device.fetch(checkpoint.load(path, device).parameters), again.parameters)
 
 
+def test_an_ensemble_comes_back_the_same(tmp_path, device):
+    ensemble = Network((784, 20, 26), classes=ascii_uppercase, device=device, batch_norm=True, members=3)
+    for number in range(3):
+        member = ensemble.member(number)
+        member.initialize(np.random.default_rng(22 + number), "report")
+        ensemble.set_member(number, member)
+    checkpoint.save(path := tmp_path / "n.safetensors", ensemble, Config(), "abc")
+    images = np.random.default_rng(25).integers(0, 256, (4, 28, 28)).astype(np.uint8)
+    again = checkpoint.load(path, device)
+    assert (again.members, again.batch_norm, again.layers[0].weight.shape) == (3, False, (3, 784, 20))
+    np.testing.assert_array_equal(again.predict_proba(images), ensemble.folded().predict_proba(images))
+
+
 def test_a_state_comes_back_the_same(tmp_path):
     network = Network((784, 26))
     vectors = [np.random.default_rng(i).normal(size=20_410).astype(np.float32) for i in range(3)]
@@ -114,6 +127,8 @@ def test_other_safetensors_files_are_refused(tmp_path):
         ("loss", "x"),
         ("classes", '["A"]'),
         ("views", "5"),
+        ("members", "2"),
+        ("members", '"2"'),
     ],
 )
 def test_headers_that_do_not_fit_are_refused(name, value, saved):

@@ -76,6 +76,50 @@ def test_pieces_of_a_batch_add_up_to_it(device):
     np.testing.assert_allclose(backward(slice(4, 10), add=True), whole, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("shared", [False, True], ids=["pixels for each", "pixels for all"])
+def test_members_of_an_ensemble_are_networks_of_their_own(shared, device):
+    ensemble = Network(SIZES, device=device, dtype="float64", batch_norm=True, members=3)
+    alone = [ensemble.member(number) for number in range(3)]
+    for number, member in enumerate(alone):
+        member.initialize(np.random.default_rng(30 + number), "report")
+        ensemble.set_member(number, member)
+    rng = np.random.default_rng(31)
+    x, gradient = device.put(rng.random((7, 9) if shared else (3, 7, 9))), device.put(rng.normal(size=(3, 7, 4)))
+    logits = ensemble.forward(x, keep=not shared)
+    if not shared:
+        ensemble.backward(gradient)
+    gradients = ensemble.with_parameters(device.fetch(ensemble.gradients))
+    for number, member in enumerate(alone):
+        own = member.forward(x if shared else x[number, ...], keep=not shared)
+        np.testing.assert_allclose(device.fetch(logits[number, ...]), device.fetch(own), rtol=1e-10)
+        if not shared:
+            member.backward(gradient[number, ...])
+        own, its = device.fetch(member.gradients), device.fetch(gradients.member(number).parameters)
+        np.testing.assert_allclose(its, own, rtol=1e-9, atol=1e-12)
+        moved = device.fetch(ensemble.member(number).parameters)  # by its running means and variances
+        np.testing.assert_allclose(moved, device.fetch(member.parameters), rtol=1e-10)
+    assert shared or abs(device.fetch(ensemble.gradients)).max() > 0.1
+
+
+def test_an_ensemble_answers_with_the_mean_of_its_members(device):
+    ensemble = Network((784, 5, 4), device=device, views=3, members=2)
+    for number in range(2):
+        member = ensemble.member(number)
+        member.initialize(np.random.default_rng(32 + number), "report")
+        ensemble.set_member(number, member)
+    images = np.random.default_rng(33).integers(0, 256, (6, 28, 28)).astype(np.uint8)
+
+    def logits(network):
+        flat = images.reshape(6, 784)
+        return np.concatenate([device.fetch(part) for _, part in network.answers(flat)])
+
+    assert ensemble.member(0).views == 3
+    both = [logits(ensemble.member(number)) for number in range(2)]
+    assert abs(both[0] - both[1]).max() > 0.1
+    np.testing.assert_allclose(logits(ensemble), (both[0] + both[1]) / 2, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(ensemble.hidden(images)[0], ensemble.member(0).hidden(images)[0])
+
+
 @pytest.fixture
 def trained():
     """A normalised network, its batches of pixels, and what its layers hold of them."""
@@ -144,6 +188,15 @@ def test_layers_are_writable_views_of_one_vector(device):
     assert network.weight_count == 9 * 6 + 6 * 5 + 5 * 4
     network.parameters[: network.weight_count] = 0.0
     assert device.fetch(network.parameters).sum() == 8.0
+
+
+def test_an_ensembles_weights_come_before_its_biases():
+    ensemble = Network(SIZES, members=3, batch_norm=True)
+    assert ensemble.weight_count == 3 * (9 * 6 + 6 * 5 + 5 * 4)
+    for layer in ensemble.layers:
+        layer.weight[...] = 1.0
+    assert ensemble.parameters[: ensemble.weight_count].all()
+    assert not ensemble.parameters[ensemble.weight_count :].any()
 
 
 def test_layout_covers_the_vector_without_gaps():
