@@ -1,6 +1,7 @@
 """One epoch's way through the training set: rows of a permutation, gathered, made float, augmented."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ class Piece(NamedTuple):
 
     x: (rows, 784) pixels in [0, 1]. labels: (rows,). batch: how many rows the whole batch has.
     first, last: whether the batch begins and ends with this piece.
+    For an ensemble x is (members, rows, 784) and labels (members * rows,): each member has a batch of its own.
     """
 
     x: Any
@@ -98,9 +100,39 @@ def batches(
     The only thing that goes to the device is the order of the rows and the maps of those that are turned, once.
     Images that the device has no room for may stay on the host: then each piece's are sent while it computes.
     """
-    xp = device.namespace
-    count = len(rows)
+    xp, members, count = device.namespace, config.ensemble, len(rows)
     pieces = list(_pieces(count, config.batch_size or count))
+    each = [replace(config, seed=config.seed + member) for member in range(members)]
+    drawn = zip(*(_draw(rows, own, epoch, frames) for own in each), strict=True)
+    order, moves, maps = (_in_pieces(part, pieces) for part in drawn)
+    # The order within a piece is of no consequence: with the moved rows in front, only they are warped.
+    ends = [0]
+    for start, stop, *_ in pieces:
+        part = slice(members * start, members * stop)
+        order[part] = order[part][np.argsort(~moves[part], kind="stable")]
+        ends.append(ends[-1] + int(np.count_nonzero(moves[part])))
+    order_there, maps_there = device.put(order), xp.astype(device.put(maps), dtype)
+    streamed = isinstance(images, np.ndarray) and device.namespace is not CPU.namespace
+
+    for (start, stop, batch, first, last), (begin, end) in zip(pieces, pairwise(ends), strict=True):
+        part = slice(members * start, members * stop)
+        taken = order_there[part]
+        y = xp.take(labels, taken)
+        if streamed:
+            source, taken = device.put(images[order[part]]), xp.arange(part.stop - part.start, device=device.handle)
+        else:
+            source = images
+        x = assemble(source, taken, maps_there[begin:end, ...], dtype)
+        if members > 1:
+            x = xp.reshape(x, (members, stop - start, x.shape[1]))
+        yield Piece(x, y, batch, first, last)
+
+
+def _draw(
+    rows: np.ndarray, config: Config, epoch: int, frames: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The rows in one network's order of an epoch, which of them are moved, and the maps of those."""
+    count = len(rows)
     if config.batch_size in (0, count):
         rows = np.sort(rows)  # their order is of no consequence but for the way through memory
     elif config.shuffle:
@@ -108,26 +140,18 @@ def batches(
     else:
         rows = rows.copy()
     moves, maps = draw_maps(count, config, epoch)
-    if frames is not None:
-        alone = np.broadcast_to(np.eye(2, maps.shape[2], dtype=maps.dtype), (count, 2, maps.shape[2])).copy()
-        alone[moves] = maps
-        moves, maps = np.ones(count, bool), composed(frames[rows], alone)
-    # The order within a piece is of no consequence: with the moved rows in front, only they are warped.
-    ends = [0]
-    for start, stop, *_ in pieces:
-        rows[start:stop] = rows[start:stop][np.argsort(~moves[start:stop], kind="stable")]
-        ends.append(ends[-1] + int(np.count_nonzero(moves[start:stop])))
-    rows_there, maps_there = device.put(rows), xp.astype(device.put(maps), dtype)
-    streamed = isinstance(images, np.ndarray) and device.namespace is not CPU.namespace
+    if frames is None and config.ensemble == 1:
+        return rows, moves, maps
+    every = np.broadcast_to(np.eye(2, maps.shape[2], dtype=maps.dtype), (count, 2, maps.shape[2])).copy()
+    every[moves] = maps
+    return rows, np.ones(count, bool), every if frames is None else composed(frames[rows], every)
 
-    for (start, stop, batch, first, last), (begin, end) in zip(pieces, pairwise(ends), strict=True):
-        taken = rows_there[start:stop]
-        y = xp.take(labels, taken)
-        if streamed:
-            source, taken = device.put(images[rows[start:stop]]), xp.arange(stop - start, device=device.handle)
-        else:
-            source = images
-        yield Piece(assemble(source, taken, maps_there[begin:end, ...], dtype), y, batch, first, last)
+
+def _in_pieces(arrays: tuple[np.ndarray, ...], pieces: list[Any]) -> np.ndarray:
+    """What each member has of the first piece, member by member, then of the second, and so on."""
+    if len(arrays) == 1:
+        return arrays[0]
+    return np.concatenate([array[start:stop] for start, stop, *_ in pieces for array in arrays])
 
 
 @dispatched

@@ -90,6 +90,9 @@ def train(
         ),
     ] = None,
     augment: Annotated[str | None, setting("augment", AUGMENT)] = None,
+    ensemble: Annotated[
+        int | None, setting("ensemble", "Networks that learn side by side and answer together.")
+    ] = None,
     views: Annotated[int | None, setting("views", VIEWS_HELP)] = None,
     calibrate: Annotated[
         bool | None, flag("calibrate", "In the end, make 90 % mean 9 of 10, by the validation letters.")
@@ -131,6 +134,7 @@ def train(
         "epochs": epochs,
         "patience": patience,
         "augment": augment,
+        "ensemble": ensemble,
         "views": views,
         "calibrate": calibrate,
         "validation": None if validation is None else _parse_validation(validation),
@@ -159,7 +163,7 @@ def train(
         run = Run.create(out, replace(config, data=letters.source), letters)
     console.heading(run, letters, f"{place.name} ({why})")
     console.follow(run, letters, place)
-    with console.evaluating(len(letters.train) + len(letters.test)) as on_batch:
+    with console.evaluating(run.evaluations(letters)) as on_batch:
         summary = run.finish(letters, place, on_batch)
     console.scores(summary, run)
 

@@ -3,6 +3,7 @@
 import platform
 import shlex
 import signal
+import statistics
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,7 +39,8 @@ def heading(run: Run, letters: Letters, device: str) -> None:
         print(f"         {DOWNLOAD_HINT}")
     print(f"Device   {device}")
     shape, count = "-".join(map(str, sizes)), parameter_count(sizes)
-    print(f"Network  {shape}, {config.activation}, {config.loss}: {count:,} parameters")
+    alike = f"{config.ensemble} of " if config.ensemble > 1 else ""
+    print(f"Network  {alike}{shape}, {config.activation}, {config.loss}: {config.ensemble * count:,} parameters")
     print(f"Run      {run.folder}", flush=True)
 
 
@@ -51,7 +53,7 @@ def follow(run: Run, letters: Letters, device: Device) -> None:
     done = run.state.epoch if run.state else 0
     rows, _ = letters.hold_out(config.validation, config.seed)
     bar = tqdm(
-        total=len(rows) * (config.epochs - done),
+        total=len(rows) * (config.epochs - done) * config.ensemble,
         unit=" images",
         unit_scale=True,
         disable=None,  # where there is no terminal
@@ -132,6 +134,9 @@ def scores(summary: dict[str, Any], run: Run) -> None:
         row = summary[part]
         images = summary["data"][f"{part}_images"]
         print(f"{part:12}{images:8,}{row['loss']:9.4f}" + "".join(f"{row[f'top{k}']:9.2%}" for k in TOP))
+    if alone := [member["top1"] for member in summary.get("members", ())]:
+        average, spread = statistics.mean(alone), statistics.stdev(alone)
+        print(f"\nEach of the {len(alone)} networks alone: {average:.2%} of the test letters, ± {spread:.2%}")
     print(
         f"\nEpoch {summary['best_epoch']} of {summary['epochs']}, in {summary['seconds']:.0f} s. "
         f"Letters: {summary['data']['description']}"

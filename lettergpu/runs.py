@@ -108,12 +108,17 @@ class Run:
             self.written_best = self.state.best_epoch
         checkpoint.save(self.folder / checkpoint.LAST, *identity)
 
+    def evaluations(self, letters: Letters) -> int:
+        """How many images `finish` has answered: all, and of an ensemble each member has the test letters again."""
+        alone = self.config.ensemble if self.config.ensemble > 1 else 0
+        return len(letters.train) + (1 + alone) * len(letters.test)
+
     def finish(
         self, letters: Letters, device: Device, on_batch: Callable[[int], None] = lambda images: None
     ) -> dict[str, Any]:
         """Evaluate the best network, write summary.json and the pictures, and return the summary.
 
-        on_batch: as `evaluate` takes it, of all training and test letters.
+        on_batch: as `evaluate` takes it, of `evaluations` images.
         """
         from .plots import plot_loss
 
@@ -129,6 +134,10 @@ class Run:
         parts = {"train": letters.train.take(rows), "validation": letters.train.take(held), "test": letters.test}
         results = {name: evaluate(network, part.images, part.labels, on_batch) for name, part in parts.items()}
         summary: dict[str, Any] = {name: result.scores() for name, result in results.items()}
+        if network.members > 1:
+            members = (network.member(number) for number in range(network.members))
+            test = letters.test.images, letters.test.labels
+            summary["members"] = [evaluate(member, *test, on_batch).scores() for member in members]
         summary |= {
             "parameters": int(network.parameters.shape[0]),
             "epochs": self.state.epoch,

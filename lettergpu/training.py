@@ -86,9 +86,10 @@ def fit(
     state: State | None = None,
     on_batch: Callable[[int], None] = lambda images: None,
 ) -> Iterator[EpochReport]:
-    """Train a network; yield a report after each epoch. At the end the network holds the best parameters, or those
-    of the last epoch where there is no patience: a schedule that ends at 0 is not to be cut off by a chance low.
+    """Train a network, or an ensemble of them; yield a report after each epoch.
 
+    At the end the network holds the best parameters, or those of the last epoch where there is no patience: a schedule
+    that ends at 0 is not to be cut off by a chance low.
     state: where an earlier training of the same configuration and letters stood; this one goes on from there
     and comes to the same parameters, bit for bit, on the same device. on_batch: called after each batch (or
     piece of one) with its number of images, without waiting for the device.
@@ -104,9 +105,13 @@ def fit(
         classes=letters.classes,
         batch_norm=config.batch_norm,
         moment_norm=config.moment_norm,
+        members=config.ensemble,
         device=device,
     )
-    network.initialize(generator(config.seed, "parameters"), config.init)
+    for number in range(network.members):
+        member = network.member(number)
+        member.initialize(generator(config.seed + number, "parameters"), config.init)
+        network.set_member(number, member)
     optimizer = Momentum(
         network.parameters,
         learning_rate=config.learning_rate,
@@ -183,11 +188,11 @@ def train_epoch(
     pieces: of `batches`. weights: (classes,), how much an image of each class counts. rates: the learning rate of each
     step, where it changes. smoothing: of the labels.
     """
-    loss, tally = LOSSES[network.loss].outcome, Tally()
+    xp, loss, tally = network.device.namespace, LOSSES[network.loss].outcome, Tally()
     for piece in pieces:
-        logits = network.forward(piece.x, keep=True)  # (rows, classes)
-        outcome = loss(logits, piece.labels, weights, piece.batch, smoothing)
-        network.backward(outcome.gradient, add=not piece.first)
+        logits = network.forward(piece.x, keep=True)  # (rows, classes), or (members, rows, classes)
+        outcome = loss(xp.reshape(logits, (-1, logits.shape[-1])), piece.labels, weights, piece.batch, smoothing)
+        network.backward(xp.reshape(outcome.gradient, logits.shape), add=not piece.first)
         if piece.last:
             if rates:
                 optimizer.learning_rate = next(rates)

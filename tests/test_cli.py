@@ -102,6 +102,22 @@ def test_a_run_leaves_all_that_it_promises(run, folder):
     assert sorted(path.name for path in run.iterdir() if path.name.startswith(".")) == []
 
 
+def test_an_ensemble_is_trained_and_answers_as_one_network(folder, tmp_path):
+    words = "train", "--data", folder, *SMALL, "--ensemble", 3, "--validation", "last", "--views", 3
+    done = lettergpu_(*words, "--out", "three", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"3 of 784-24-16-26, tanhexp, softmax: {3 * 19682:,} parameters" in done.stdout
+    summary = json.loads((tmp_path / "three" / "summary.json").read_text())
+    alone = [member["top1"] for member in summary["members"]]
+    for number, top1 in enumerate(alone):  # but for its temperature, which is the ensemble's
+        one = "train", "--data", folder, *SMALL, "--seed", number, "--validation", "last", "--views", 3
+        assert lettergpu_(*one, "--out", number, cwd=tmp_path).returncode == 0
+        assert json.loads((tmp_path / str(number) / "summary.json").read_text())["test"]["top1"] == top1
+    assert f"Each of the 3 networks alone: {np.mean(alone):.2%} of the test letters" in done.stdout
+    told = json.loads(lettergpu_("evaluate", "three", "--json", cwd=tmp_path).stdout)
+    assert told["top1"] == summary["test"]["top1"]
+
+
 def test_python_reads_the_run(run, few_letters):
     network = lettergpu.load(run)
     p = network.predict_proba(few_letters.test.images)

@@ -251,8 +251,12 @@ def test_assemble_from_any_layout(place):
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"loss": "sigmoid", "nesterov": True, "l2": 1e-3, "activation": "mish", "class_weight": "balanced"}],
-    ids=["default", "sigmoid"],
+    [
+        {},
+        {"loss": "sigmoid", "nesterov": True, "l2": 1e-3, "activation": "mish", "class_weight": "balanced"},
+        {"ensemble": 3, "batch_norm": False},
+    ],
+    ids=["default", "sigmoid", "ensemble"],
 )
 def test_a_training_goes_as_it_does_without_them(changes, few_letters, host, monkeypatch):
     launched, launch = set(), fused._call

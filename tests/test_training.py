@@ -137,9 +137,39 @@ def test_images_without_room_on_the_device_are_streamed(few_letters, device):
     assert full.crossings["put"] == there.crossings["put"] - both_sets + batches_of_both_epochs
 
 
-@pytest.mark.parametrize("batch_norm", [False, True], ids=["plain", "normalised"])
-def test_going_on_from_a_state_is_the_same_training(batch_norm, few_letters):
-    config = dataclasses.replace(SMALL, batch_norm=batch_norm)
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"augment": "none", "l2": 1e-3}, {"batch_norm": True, "moment_norm": True, "augment": "elastic"}],
+    ids=["rotated", "plain", "distorted"],
+)
+def test_an_ensemble_is_what_its_seeds_train_alone(changes, few_letters, device):
+    config = dataclasses.replace(SMALL, epochs=2, validation="last", seed=3, **changes)  # else the seed parts them, too
+    *_, report = fit(dataclasses.replace(config, ensemble=3), few_letters, device=device)
+    together = report.network
+    assert together.members == 3
+    losses = []
+    for number in range(3):
+        *_, alone = fit(dataclasses.replace(config, seed=3 + number), few_letters, device=device)
+        losses.append(alone.train_loss)
+        got, expected = (device.fetch(network.parameters) for network in (together.member(number), alone.network))
+        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4)
+    assert report.train_loss == pytest.approx(np.mean(losses), rel=1e-4)
+    assert min(abs(np.diff(losses))) > 1e-3 * losses[0]
+
+
+def test_side_by_side_is_bit_for_bit_what_each_comes_to_alone(few_letters):
+    config = dataclasses.replace(SMALL, epochs=2, validation="last", augment="affine", batch_norm=True)
+    *_, report = fit(dataclasses.replace(config, ensemble=2), few_letters)
+    for number in range(2):
+        expected = parameters_after(dataclasses.replace(config, seed=number), few_letters)
+        np.testing.assert_array_equal(report.network.member(number).parameters, expected)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"batch_norm": True}, {"ensemble": 2}], ids=["plain", "normalised", "ensemble"]
+)
+def test_going_on_from_a_state_is_the_same_training(changes, few_letters):
+    config = dataclasses.replace(SMALL, **changes)
     reports = list(fit(config, few_letters))
     state = next(iter(fit(config, few_letters))).state
     resumed = list(fit(config, few_letters, state=state))
