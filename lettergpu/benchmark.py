@@ -21,7 +21,7 @@ from .dispatch import NATIVE
 from .network import Network
 from .optimizers import Momentum
 from .randomness import generator
-from .training import learning_rates, train_epoch
+from .training import initialize, learning_rates, train_epoch
 
 COUNT = 99_840  # 124,800 letters of EMNIST, less a fifth for validation
 CALLS = (1, 64, 4096)  # images a call, when answers are timed
@@ -44,17 +44,20 @@ class Task:
         return "cpu" if self.device is CPU else "cuda"
 
     def network(self, device: Device) -> Network:
-        network = Network((784, *self.config.hidden, 26), activation=self.config.activation, device=device)
-        network.initialize(generator(self.config.seed, "parameters"), self.config.init)
+        sizes, members = (784, *self.config.hidden, 26), self.config.ensemble
+        network = Network(sizes, activation=self.config.activation, members=members, device=device)
+        initialize(network, self.config)
         return network
 
     def parameters(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Each layer's weight (fan_in, fan_out) and bias (fan_out,) to begin with."""
+        """Each layer's weight (fan_in, fan_out) and bias (fan_out,) to begin with, of an ensemble (members, ...)."""
         return [(layer.weight, layer.bias) for layer in self.network(CPU).layers]
 
     def order(self, epoch: int) -> np.ndarray:
-        """The rows of an epoch, as `batches` draws them."""
-        return generator(self.config.seed, "order", epoch).permutation(len(self.labels))
+        """The rows of an epoch, as `batches` draws them, (n,), of an ensemble (members, n)."""
+        seeds = range(self.config.seed, self.config.seed + self.config.ensemble)
+        orders = [generator(seed, "order", epoch).permutation(len(self.labels)) for seed in seeds]
+        return orders[0] if len(orders) == 1 else np.stack(orders)
 
 
 def letters(number: int, kind: str = "auto") -> tuple[np.ndarray, np.ndarray, str]:
@@ -115,10 +118,11 @@ def products_only(task: Task) -> Epoch:
     xp, images = device.namespace, len(task.labels)
     size = task.config.batch_size or images
     weights = [device.put(weight) for weight, _ in task.parameters()]
-    sides = [784, *(weight.shape[1] for weight in weights)]
+    sides = [784, *(weight.shape[-1] for weight in weights)]
+    members = weights[0].shape[:-2]
     rng = np.random.default_rng(0)
     inputs, deltas, outputs, input_gradients = (
-        [device.put(rng.standard_normal((size, side), np.float32)) for side in sides] for _ in range(4)
+        [device.put(rng.standard_normal((*members, size, side), np.float32)) for side in sides] for _ in range(4)
     )
     weight_gradients = [xp.empty_like(weight) for weight in weights]
 
@@ -126,12 +130,12 @@ def products_only(task: Task) -> Epoch:
         for start in range(0, images, size):
             rows = min(size, images - start)
             for i, weight in enumerate(weights):
-                xp.matmul(inputs[i][:rows], weight, out=outputs[i + 1][:rows])
+                xp.matmul(inputs[i][..., :rows, :], weight, out=outputs[i + 1][..., :rows, :])
             for i, weight in reversed(list(enumerate(weights))):
-                delta = deltas[i + 1][:rows]
-                xp.matmul(inputs[i][:rows].T, delta, out=weight_gradients[i])
+                delta = deltas[i + 1][..., :rows, :]
+                xp.matmul(inputs[i][..., :rows, :].swapaxes(-1, -2), delta, out=weight_gradients[i])
                 if i:
-                    xp.matmul(delta, weight.T, out=input_gradients[i][:rows])
+                    xp.matmul(delta, weight.swapaxes(-1, -2), out=input_gradients[i][..., :rows, :])
         device.fetch(weight_gradients[0])  # waits for a GPU
 
     return epoch

@@ -108,10 +108,7 @@ def fit(
         members=config.ensemble,
         device=device,
     )
-    for number in range(network.members):
-        member = network.member(number)
-        member.initialize(generator(config.seed + number, "parameters"), config.init)
-        network.set_member(number, member)
+    initialize(network, config)
     optimizer = Momentum(
         network.parameters,
         learning_rate=config.learning_rate,
@@ -158,6 +155,14 @@ def fit(
         rate, seconds = optimizer.learning_rate, time.perf_counter() - began
         yield EpochReport(epoch, loss, accuracy, val_loss, val_accuracy, rate, seconds, network, state)
     network.parameters[...] = device.put(state.best_parameters)
+
+
+def initialize(network: Network, config: Config) -> None:
+    """Draw the parameters that a training begins with, each member's by a seed of its own."""
+    for number in range(network.members):
+        member = network.member(number)
+        member.initialize(generator(config.seed + number, "parameters"), config.init)
+        network.set_member(number, member)
 
 
 def _frames(images: np.ndarray) -> np.ndarray:
