@@ -1,11 +1,13 @@
 """Seconds an epoch of training takes, here and elsewhere: the same network, weights, letters, order and bookkeeping.
 
 python bench/epoch.py [--activation tanhexp|relu|swish|mish] [--batch-size 256] [--threads N] [--rounds 5]
-                      [--device cpu|cuda] [--peers NAME ...] [--images 99840] [--letters auto|noise] [--json FILE|-]
+                      [--device cpu|cuda] [--precision float32|tf32] [--ensemble 1] [--peers NAME ...]
+                      [--images 99840] [--letters auto|noise] [--json FILE|-]
 python bench/epoch.py --sweep [--peers NAME ...] [--rounds 5] ...
 
 784-512-256-128-26, float32, without augmentation. Letters: the first ones of the folder that LETTERGPU_EMNIST names,
-else built-in ones; with --letters noise random pixels, of which lettergpu can leave out none. --threads pins the
+else built-in ones; with --letters noise random pixels, of which lettergpu can leave out none. --ensemble trains so many
+networks side by side, each in an order of its own. --precision is of products of matrices on a GPU. --threads pins the
 process to that many cores, by default all; --sweep tries every activation, batch size and number of threads of SWEEP
 and prints one table.
 
@@ -29,6 +31,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from itertools import product
 from typing import Any
@@ -37,7 +40,7 @@ import numpy as np
 from rounds import limit_threads, publish, report, seconds_in_turn, usable_cores
 
 from lettergpu.benchmark import COUNT, Epoch, Task, kernels, letters, products_only, training
-from lettergpu.config import Config
+from lettergpu.config import CHOICES, Config
 from lettergpu.device import resolve
 
 SWEEP = {"activation": ("tanhexp", "relu"), "batch-size": (64, 256, 1024, 4096), "threads": (1, 2)}
@@ -59,50 +62,60 @@ def torch_activation(name: str) -> Callable:
 
 
 def torch_arrays(task: Task) -> tuple[Any, Any, Any]:
-    """torch.nn.Linear layers of the task's parameters, images, labels."""
+    """The task's parameters, as PyTorch wants them: weight, bias, weight, ...; images; labels."""
     import torch
 
     if task.kind == "cuda" and not torch.cuda.is_available():
         raise LeftOut("PyTorch finds no usable GPU")
-    linears = torch.nn.ModuleList()
+    torch.set_float32_matmul_precision("high" if task.config.precision == "tf32" else "highest")
+    parameters = []
     for weight, bias in task.parameters():
-        linear = torch.nn.Linear(*weight.shape)
-        with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(weight.T))
-            linear.bias.copy_(torch.from_numpy(bias))
-        linears.append(linear)
-    images, labels = torch.tensor(task.images), torch.tensor(task.labels)
-    return linears.to(task.kind), images.to(task.kind), labels.to(task.kind)
+        if weight.ndim == 2:
+            weight = weight.T
+        parameters += [torch.tensor(array).to(task.kind) for array in (weight, bias)]
+    return parameters, torch.tensor(task.images).to(task.kind), torch.tensor(task.labels).to(task.kind)
+
+
+def torch_loss_and_logits(activation: Callable, parameters: list[Any], x: Any, y: Any) -> tuple[Any, Any]:
+    """The mean loss of a batch, of an ensemble the sum of its members' means; the logits."""
+    import torch
+
+    def dense(x: Any, weight: Any, bias: Any) -> Any:
+        if weight.dim() == 2:
+            return torch.nn.functional.linear(x, weight, bias)
+        return torch.baddbmm(bias[:, None], x, weight)
+
+    for weight, bias in zip(parameters[:-2:2], parameters[1:-2:2], strict=True):
+        x = activation(dense(x, weight, bias))
+    logits = dense(x, *parameters[-2:])
+    loss = torch.nn.functional.cross_entropy(logits.flatten(0, -2), y.flatten(), reduction="sum")
+    return loss / y.shape[-1], logits
 
 
 def torch_eager(task: Task) -> Epoch:
     import torch
 
-    linears, images, labels = torch_arrays(task)
-    config, count, activation = task.config, len(task.labels), torch_activation(task.config.activation)
-    optimizer = torch.optim.SGD(linears.parameters(), lr=config.learning_rate, momentum=config.momentum)
-
-    def forward(x: Any) -> Any:
-        for linear in linears[:-1]:
-            x = activation(linear(x))
-        return linears[-1](x)
+    parameters, images, labels = torch_arrays(task)
+    config, activation = task.config, torch_activation(task.config.activation)
+    for parameter in parameters:
+        parameter.requires_grad_()
+    optimizer = torch.optim.SGD(parameters, lr=config.learning_rate, momentum=config.momentum)
 
     def epoch(number: int) -> tuple[float, float]:
         order = torch.from_numpy(task.order(number)).to(task.kind)
         loss_sum = torch.zeros((), device=task.kind)
         correct = torch.zeros((), dtype=torch.int64, device=task.kind)
-        for rows in order.split(config.batch_size):
+        for rows in order.split(config.batch_size, dim=-1):
             x = images[rows].float().div_(255)
             y = labels[rows]
-            logits = forward(x)
-            loss = torch.nn.functional.cross_entropy(logits, y)
+            loss, logits = torch_loss_and_logits(activation, parameters, x, y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             with torch.no_grad():
-                loss_sum += loss * len(y)
-                correct += (logits.argmax(dim=1) == y).sum()
-        return float(loss_sum) / count, float(correct) / count
+                loss_sum += loss * y.shape[-1]
+                correct += (logits.argmax(dim=-1) == y).sum()
+        return float(loss_sum) / order.numel(), float(correct) / order.numel()
 
     return epoch
 
@@ -113,19 +126,12 @@ def torch_compiled(task: Task) -> Epoch:
 
     if task.kind == "cpu" and not shutil.which(os.environ.get("CXX", "g++")):
         raise LeftOut("torch.compile needs g++")
-    linears, images, labels = torch_arrays(task)
-    config, count, activation = task.config, len(task.labels), torch_activation(task.config.activation)
-    parameters = [parameter.detach() for parameter in linears.parameters()]  # weight, bias, weight, ...
+    parameters, images, labels = torch_arrays(task)
+    config, activation = task.config, torch_activation(task.config.activation)
     velocities = [torch.zeros_like(parameter) for parameter in parameters]
     loss_sum = torch.zeros((), device=task.kind)
     correct = torch.zeros((), dtype=torch.int64, device=task.kind)
-    linear, cross_entropy = torch.nn.functional.linear, torch.nn.functional.cross_entropy
-
-    def loss_and_logits(parameters: list[Any], x: Any, y: Any) -> tuple[Any, Any]:
-        for weight, bias in zip(parameters[:-2:2], parameters[1:-2:2], strict=True):
-            x = activation(linear(x, weight, bias))
-        logits = linear(x, *parameters[-2:])
-        return cross_entropy(logits, y), logits
+    loss_and_logits = partial(torch_loss_and_logits, activation)
 
     def step(parameters: list[Any], velocities: list[Any], loss_sum: Any, correct: Any, rows: Any) -> None:
         x, y = images[rows].float() / 255, labels[rows]
@@ -133,8 +139,8 @@ def torch_compiled(task: Task) -> Epoch:
         for parameter, velocity, gradient in zip(parameters, velocities, gradients, strict=True):
             velocity.mul_(config.momentum).add_(gradient)
             parameter.add_(velocity, alpha=-config.learning_rate)
-        loss_sum.add_(loss * len(y))
-        correct.add_((logits.argmax(dim=1) == y).sum())
+        loss_sum.add_(loss * y.shape[-1])
+        correct.add_((logits.argmax(dim=-1) == y).sum())
 
     if task.kind == "cuda":  # a CUDA graph may change these in place, as they stay where they are
         for tensor in (*parameters, *velocities, loss_sum, correct, images, labels):
@@ -144,9 +150,10 @@ def torch_compiled(task: Task) -> Epoch:
     def epoch(number: int) -> tuple[float, float]:
         loss_sum.zero_()
         correct.zero_()
-        for rows in torch.from_numpy(task.order(number)).to(task.kind).split(config.batch_size):
+        order = torch.from_numpy(task.order(number)).to(task.kind)
+        for rows in order.split(config.batch_size, dim=-1):
             compiled(parameters, velocities, loss_sum, correct, rows)
-        return float(loss_sum) / count, float(correct) / count
+        return float(loss_sum) / order.numel(), float(correct) / order.numel()
 
     return epoch
 
@@ -162,7 +169,9 @@ def jax_scan(task: Task) -> Epoch:
         raise LeftOut(f"JAX finds no {task.kind}") from error
     jax.config.update("jax_default_device", place)
     if task.kind == "cuda":  # else products are TF32's
-        jax.config.update("jax_default_matmul_precision", "highest")
+        jax.config.update(
+            "jax_default_matmul_precision", {"tf32": "tensorfloat32"}.get(task.config.precision, "highest")
+        )
     config, count, size = task.config, len(task.labels), task.config.batch_size
     activation = {
         "relu": jax.nn.relu,
@@ -173,11 +182,11 @@ def jax_scan(task: Task) -> Epoch:
     images, labels = jnp.asarray(task.images), jnp.asarray(task.labels.astype(np.int32))
 
     def loss_and_logits(parameters: Any, x: Any, y: Any) -> tuple[Any, Any]:
-        *hidden, (weight, bias) = parameters
-        for w, b in hidden:
-            x = activation(x @ w + b)
-        logits = x @ weight + bias
-        return -jnp.take_along_axis(jax.nn.log_softmax(logits), y[:, None], axis=1).mean(), logits
+        for w, b in parameters[:-1]:
+            x = activation(x @ w + b[..., None, :])
+        weight, bias = parameters[-1]
+        logits = x @ weight + bias[..., None, :]
+        return -jnp.take_along_axis(jax.nn.log_softmax(logits), y[..., None], axis=-1).sum() / y.shape[-1], logits
 
     def train(state: Any, order: Any, images: Any, labels: Any) -> tuple[Any, Any, Any]:
         def step(state: Any, rows: Any) -> tuple[Any, tuple[Any, Any]]:
@@ -188,13 +197,14 @@ def jax_scan(task: Task) -> Epoch:
                 lambda v, g: config.momentum * v - config.learning_rate * g, velocities, gradients
             )
             parameters = jax.tree.map(jnp.add, parameters, velocities)
-            return (parameters, velocities), (loss * len(y), (logits.argmax(axis=1) == y).sum())
+            return (parameters, velocities), (loss * y.shape[-1], (logits.argmax(axis=-1) == y).sum())
 
         full = count - count % size
-        state, (losses, corrects) = jax.lax.scan(step, state, order[:full].reshape(-1, size))
+        steps = jnp.moveaxis(order[..., :full].reshape(*order.shape[:-1], -1, size), -2, 0)
+        state, (losses, corrects) = jax.lax.scan(step, state, steps)
         loss_sum, correct = losses.sum(), corrects.sum()
         if full < count:
-            state, (loss, right) = step(state, order[full:])
+            state, (loss, right) = step(state, order[..., full:])
             loss_sum, correct = loss_sum + loss, correct + right
         return state, loss_sum, correct
 
@@ -206,7 +216,7 @@ def jax_scan(task: Task) -> Epoch:
         nonlocal state
         order = jnp.asarray(task.order(number).astype(np.int32))
         state, loss_sum, correct = run(state, order, images, labels)
-        return float(loss_sum) / count, float(correct) / count
+        return float(loss_sum) / order.size, float(correct) / order.size
 
     return epoch
 
@@ -215,8 +225,8 @@ def sklearn_mlp(task: Task) -> Epoch:
     from sklearn.neural_network import MLPClassifier
 
     config = task.config
-    if config.activation != "relu" or task.kind == "cuda":
-        raise LeftOut("scikit-learn has ReLU, on the CPU")
+    if config.activation != "relu" or task.kind == "cuda" or config.ensemble > 1:
+        raise LeftOut("scikit-learn has ReLU, on the CPU, and one network")
     model = MLPClassifier(
         config.hidden,
         solver="sgd",
@@ -290,7 +300,8 @@ def sweep(options: argparse.Namespace) -> None:
             continue
         print(title, file=sys.stderr)
         command = [sys.executable, __file__, "--json", "-", "--peers", *options.peers]
-        shared = {name: getattr(options, name) for name in ("device", "rounds", "images", "letters")}
+        names_of_shared = "device", "precision", "ensemble", "rounds", "images", "letters"
+        shared = {name: getattr(options, name) for name in names_of_shared}
         for option, value in (chosen | shared).items():
             command += [f"--{option}", str(value)]
         finished = subprocess.run(command, stdout=subprocess.PIPE)
@@ -312,6 +323,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--precision", choices=CHOICES["precision"], default=Config.precision)
+    parser.add_argument("--ensemble", type=int, default=Config.ensemble)
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS), metavar="NAME")
     parser.add_argument("--images", type=int, default=COUNT)
     parser.add_argument("--letters", choices=("auto", "noise"), default="auto")
@@ -322,15 +335,13 @@ def main() -> None:
         sweep(options)
         return
     threads = limit_threads(options.threads)
-    config = replace(
-        Config.recipe("report"), activation=options.activation, batch_size=options.batch_size, augment="none"
-    )
-    device, _ = resolve(options.device)
+    chosen = {name: getattr(options, name) for name in ("activation", "batch_size", "precision", "ensemble")}
+    config = replace(Config.recipe("report"), augment="none", **chosen)
+    device, _ = resolve(options.device, options.precision)
     images, labels, kind = letters(options.images, options.letters)
     taking_part = contestants(Task(config, images, labels, device), options.peers)
     settings = {
-        "activation": options.activation,
-        "batch_size": options.batch_size,
+        **chosen,
         "threads": threads,
         "images": len(labels),
         "letters": kind,
@@ -342,6 +353,8 @@ def main() -> None:
     blas = np.show_config("dicts")["Build Dependencies"]["blas"]
     settings["blas"] = f"{blas['name']} {blas['version']}"
     name = f"epoch-{options.activation}-b{options.batch_size}-t{threads}" + ("-noise" if kind == "noise" else "")
+    name += f"-k{options.ensemble}" if options.ensemble > 1 else ""
+    name += "-tf32" if options.precision == "tf32" else ""
     seconds = seconds_in_turn(taking_part, options.rounds)
     report(name + ("-cuda" if options.device == "cuda" else ""), settings, seconds, options.json)
 
