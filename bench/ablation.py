@@ -236,6 +236,8 @@ ROWS: dict[str, tuple[dict[str, Any], Piece]] = {
     "1024-512-256": (TEACHER, nullcontext),
     "taught by that 1024-512-256": ({}, taught_by),
     "27 views": ({"views": 27}, nullcontext),
+    "an ensemble of three": ({"ensemble": 3}, nullcontext),
+    "half as many letters, batches of 128": ({"validation": 0.6, "batch_size": 128}, nullcontext),
 }
 
 
@@ -286,16 +288,21 @@ def main() -> None:
     bar = tqdm(total=images * sum(options.seeds - len(rows.get(name, [])) for name in chosen), unit_scale=True)
     with bar:
         for seed in range(options.seeds):
+            networks: dict[str, Network] = {}
             for name, (changes, piece) in chosen.items():
                 if len(rows.get(name, [])) > seed:
                     continue
                 bar.set_description(f"{name}, seed {seed}")
                 config = replace(base, seed=seed, **changes)
                 if piece is taught_by:
-                    within = taught_by(accuracy(replace(config, **TEACHER), letters, nullcontext(), bar)[1])
+                    teacher = networks.get("1024-512-256")
+                    if not teacher:
+                        teacher = accuracy(replace(config, **TEACHER), letters, nullcontext(), bar)[1]
+                    within = taught_by(teacher)
                 else:
                     within = piece()
-                rows.setdefault(name, []).append(accuracy(config, letters, within, bar)[0])
+                share, networks[name] = accuracy(config, letters, within, bar)
+                rows.setdefault(name, []).append(share)
                 content = {"benchmark": "ablation", "machine": machine(), "epochs": options.epochs, "rows": rows}
                 options.json.write_text(json.dumps(content, indent=2) + "\n")
     print(*table({name: rows[name] for name in chosen if name in rows}), sep="\n")
