@@ -149,6 +149,7 @@ def gradient_before(gradient: Any, kept: Any, activation: Activation) -> Any:
 def set_gradients(weight_gradient: Any, bias_gradient: Any, x: Any, delta: Any, add: bool) -> None:
     if host := _host(weight_gradient, bias_gradient, x, delta):
         sizes = delta.shape[-2], *weight_gradient.shape[-2:]
+        x = np.broadcast_to(x, (*delta.shape[:-2], *x.shape[-2:]))
         for arrays in _members(delta.ndim == 3, x, delta, weight_gradient, bias_gradient):
             host.set_gradients(*_at(*arrays), add, *sizes)
     else:

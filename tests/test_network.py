@@ -76,29 +76,33 @@ def test_pieces_of_a_batch_add_up_to_it(device):
     np.testing.assert_allclose(backward(slice(4, 10), add=True), whole, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("batch_norm", [False, True], ids=["plain", "normalised"])
 @pytest.mark.parametrize("shared", [False, True], ids=["pixels for each", "pixels for all"])
-def test_members_of_an_ensemble_are_networks_of_their_own(shared, device):
-    ensemble = Network(SIZES, device=device, dtype="float64", batch_norm=True, members=3)
+@pytest.mark.parametrize(("dtype", "rtol"), [("float64", 1e-10), ("float32", 1e-3)])
+def test_members_of_an_ensemble_are_networks_of_their_own(dtype, rtol, shared, batch_norm, device):
+    ensemble = Network(SIZES, device=device, dtype=dtype, batch_norm=batch_norm, members=3)
     alone = [ensemble.member(number) for number in range(3)]
     for number, member in enumerate(alone):
         member.initialize(np.random.default_rng(30 + number), "report")
         ensemble.set_member(number, member)
     rng = np.random.default_rng(31)
-    x, gradient = device.put(rng.random((7, 9) if shared else (3, 7, 9))), device.put(rng.normal(size=(3, 7, 4)))
-    logits = ensemble.forward(x, keep=not shared)
-    if not shared:
-        ensemble.backward(gradient)
+    x, gradient = (
+        device.put(rng.normal(size=shape).astype(dtype)) for shape in ((7, 9) if shared else (3, 7, 9), (3, 7, 4))
+    )
+    logits = ensemble.forward(x, keep=True)
+    ensemble.backward(gradient)
     gradients = ensemble.with_parameters(device.fetch(ensemble.gradients))
+    assert abs(device.fetch(ensemble.gradients)).max() > 0.1
     for number, member in enumerate(alone):
-        own = member.forward(x if shared else x[number, ...], keep=not shared)
-        np.testing.assert_allclose(device.fetch(logits[number, ...]), device.fetch(own), rtol=1e-10)
-        if not shared:
-            member.backward(gradient[number, ...])
-        own, its = device.fetch(member.gradients), device.fetch(gradients.member(number).parameters)
-        np.testing.assert_allclose(its, own, rtol=1e-9, atol=1e-12)
-        moved = device.fetch(ensemble.member(number).parameters)  # by its running means and variances
-        np.testing.assert_allclose(moved, device.fetch(member.parameters), rtol=1e-10)
-    assert shared or abs(device.fetch(ensemble.gradients)).max() > 0.1
+        own = member.forward(x if shared else x[number, ...], keep=True)
+        member.backward(gradient[number, ...])
+        pairs = [
+            (logits[number, ...], own),
+            (gradients.member(number).parameters, member.gradients),
+            (ensemble.member(number).parameters, member.parameters),  # with its running means and variances
+        ]
+        for its, own in pairs:
+            np.testing.assert_allclose(device.fetch(its), device.fetch(own), rtol=rtol, atol=rtol / 100)
 
 
 def test_an_ensemble_answers_with_the_mean_of_its_members(device):
