@@ -130,7 +130,7 @@ class Config:
     def from_file(cls, path: Path) -> "Config":
         """From a TOML file, a recipe or a run's config.toml, or from the recipe of that name in lettergpu/recipes."""
         named = RECIPES / f"{path}.toml"
-        if not path.exists() and path.name == str(path) and named.exists():
+        if not path.is_file() and path.name == str(path) and named.exists():
             path = named
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8-sig"))

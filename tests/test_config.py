@@ -94,6 +94,12 @@ def test_recipes_are_found_by_name():
         Config.from_file(Path("slow"))
 
 
+def test_a_run_folder_of_a_recipes_name_does_not_hide_the_recipe(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fast").mkdir()
+    assert Config.from_file(Path("fast")) == Config.recipe("fast")
+
+
 def test_a_missing_recipe_is_named(tmp_path):
     with pytest.raises(LettergpuError, match=r"--recipe .*none.toml: there is no such file"):
         Config.from_file(tmp_path / "none.toml")
