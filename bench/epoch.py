@@ -44,6 +44,7 @@ from lettergpu.config import CHOICES, Config
 from lettergpu.device import resolve
 
 SWEEP = {"activation": ("tanhexp", "relu"), "batch-size": (64, 256, 1024, 4096), "threads": (1, 2)}
+SHARED = "device", "precision", "ensemble", "rounds", "images", "letters"  # the same in all processes of a sweep
 
 
 class LeftOut(Exception):
@@ -169,9 +170,8 @@ def jax_scan(task: Task) -> Epoch:
         raise LeftOut(f"JAX finds no {task.kind}") from error
     jax.config.update("jax_default_device", place)
     if task.kind == "cuda":  # else products are TF32's
-        jax.config.update(
-            "jax_default_matmul_precision", {"tf32": "tensorfloat32"}.get(task.config.precision, "highest")
-        )
+        precision = "tensorfloat32" if task.config.precision == "tf32" else "highest"
+        jax.config.update("jax_default_matmul_precision", precision)
     config, count, size = task.config, len(task.labels), task.config.batch_size
     activation = {
         "relu": jax.nn.relu,
@@ -300,8 +300,7 @@ def sweep(options: argparse.Namespace) -> None:
             continue
         print(title, file=sys.stderr)
         command = [sys.executable, __file__, "--json", "-", "--peers", *options.peers]
-        names_of_shared = "device", "precision", "ensemble", "rounds", "images", "letters"
-        shared = {name: getattr(options, name) for name in names_of_shared}
+        shared = {name: getattr(options, name) for name in SHARED}
         for option, value in (chosen | shared).items():
             command += [f"--{option}", str(value)]
         finished = subprocess.run(command, stdout=subprocess.PIPE)
@@ -313,7 +312,14 @@ def sweep(options: argparse.Namespace) -> None:
         numbers["rows"][title], numbers["rounds"][title] = result["rows"], result["rounds"]
         seconds = [f"{result['rows'][name]:.2f}" if name in result["rows"] else "" for name in names]
         table.append("| " + " | ".join([*chosen.values(), *seconds]) + " |")
-    publish("epoch" + ("-cuda" if options.device == "cuda" else ""), settings, table, numbers, options.json)
+    publish("epoch" + variant(options), settings, table, numbers, options.json)
+
+
+def variant(options: argparse.Namespace) -> str:
+    """What a result's name says of them."""
+    name = f"-k{options.ensemble}" if options.ensemble > 1 else ""
+    name += "-tf32" if options.precision == "tf32" else ""
+    return name + ("-cuda" if options.device == "cuda" else "")
 
 
 def main() -> None:
@@ -353,10 +359,8 @@ def main() -> None:
     blas = np.show_config("dicts")["Build Dependencies"]["blas"]
     settings["blas"] = f"{blas['name']} {blas['version']}"
     name = f"epoch-{options.activation}-b{options.batch_size}-t{threads}" + ("-noise" if kind == "noise" else "")
-    name += f"-k{options.ensemble}" if options.ensemble > 1 else ""
-    name += "-tf32" if options.precision == "tf32" else ""
     seconds = seconds_in_turn(taking_part, options.rounds)
-    report(name + ("-cuda" if options.device == "cuda" else ""), settings, seconds, options.json)
+    report(name + variant(options), settings, seconds, options.json)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,9 @@ def main() -> None:
         print(text, end="")
         return
     average = f", {mean:.2f} s on average" if mean else ""
-    print(f"{options.target} % reached by {len(reached)} of {len(rows)}{average}; compiling before them: {first:.2f} s")
+    print(
+        f"{options.target} % reached by {len(reached)} of {len(rows)}{average}; the 512 letters before: {first:.2f} s"
+    )
     (Path(options.json) if options.json else RESULTS / f"time-to-accuracy-{machine()}.json").write_text(text)
 
 

@@ -102,8 +102,7 @@ def batches(
     """
     xp, members, count = device.namespace, config.ensemble, len(rows)
     pieces = list(_pieces(count, config.batch_size or count))
-    each = [replace(config, seed=config.seed + member) for member in range(members)]
-    drawn = zip(*(_draw(rows, own, epoch, frames) for own in each), strict=True)
+    drawn = zip(*(_draw(rows, replace(config, seed=seed), epoch, frames) for seed in config.seeds), strict=True)
     order, moves, maps = (_in_pieces(part, pieces) for part in drawn)
     # The order within a piece is of no consequence: with the moved rows in front, only they are warped.
     ends = [0]

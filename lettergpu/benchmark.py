@@ -55,8 +55,7 @@ class Task:
 
     def order(self, epoch: int) -> np.ndarray:
         """The rows of an epoch, as `batches` draws them, (n,), of an ensemble (members, n)."""
-        seeds = range(self.config.seed, self.config.seed + self.config.ensemble)
-        orders = [generator(seed, "order", epoch).permutation(len(self.labels)) for seed in seeds]
+        orders = [generator(seed, "order", epoch).permutation(len(self.labels)) for seed in self.config.seeds]
         return orders[0] if len(orders) == 1 else np.stack(orders)
 
 

@@ -61,7 +61,7 @@ class Config:
     affine: tuple[float, float, float, float] = (12.0, 2.0, 0.12, 0.2)  # most degrees, pixels, ln of a scale, shear
     elastic: tuple[float, float] = (1.0, 4.0)  # how far and how smoothly images bend: RMS and sigma in pixels
     label_smoothing: float = 0.05  # share of each target that is spread over all classes
-    ensemble: int = 1  # how many networks learn side by side, and answer together; their seeds are seed, seed + 1, ...
+    ensemble: int = 1  # how many networks learn side by side, and answer together: see `seeds`
     views: int = 1  # in how many ways a finished network looks at an image: 1, 3, 9 or 27
     calibrate: bool = True  # divide the logits by a number that makes probabilities mean what they say
     validation: float | str = 0.2  # share of the train file, or "last": its end, as many as the test file has
@@ -95,6 +95,11 @@ class Config:
         self._require("views", self.views in VIEWS, f"choose one of {', '.join(map(str, VIEWS))}")
         self._require("ensemble", self.ensemble >= 1, "give 1 or more networks")
         self._require("seed", self.seed >= 0, "give 0 or more")
+
+    @property
+    def seeds(self) -> range:
+        """That of each network of the ensemble."""
+        return range(self.seed, self.seed + self.ensemble)
 
     def _require(self, name: str, holds: bool, advice: str) -> None:
         if not holds:

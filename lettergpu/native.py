@@ -171,9 +171,9 @@ def normalised(
     if not z.size or not (host := _host(z, scale, bias, mean, variance)):
         return generic(layers.normalised)(z, scale, bias, mean, variance, activation)
     value, slope, per_deviation = np.empty_like(z), np.empty_like(z), np.empty_like(scale)
+    numbers = *z.shape[-2:], NUMBERS[activation.name], LEAK, layers.EPSILON, layers.PACE
     for arrays in _members(z.ndim == 3, z, scale, bias, mean, variance, per_deviation, value, slope):
-        sizes = z.shape[-2:]
-        host.normalised(*_at(*arrays), *sizes, NUMBERS[activation.name], LEAK, layers.EPSILON, layers.PACE)
+        host.normalised(*_at(*arrays), *numbers)
     return value, slope, z, per_deviation
 
 

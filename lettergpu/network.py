@@ -82,10 +82,10 @@ class Network:
         return self.device.namespace.reshape(vector[offset : offset + math.prod(shape)], shape, copy=False)
 
     def initialize(self, rng: np.random.Generator, init: str) -> None:
-        """Draw all weights and biases, layer by layer, those of an ensemble's members alike. init: of INITIALIZERS."""
+        """Draw all weights and biases of a network alone, layer by layer. init: a key of INITIALIZERS."""
         xp = self.device.namespace
         for layer in self.layers:
-            weight, bias = INITIALIZERS[init](rng, *layer.weight.shape[-2:])
+            weight, bias = INITIALIZERS[init](rng, *layer.weight.shape)
             layer.weight[...] = xp.astype(self.device.put(weight), layer.weight.dtype)
             layer.bias[...] = 0.0 if bias is None else xp.astype(self.device.put(bias), layer.bias.dtype)
             if isinstance(layer, NormalisedDense):

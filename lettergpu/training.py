@@ -90,6 +90,7 @@ def fit(
 
     At the end the network holds the best parameters, or those of the last epoch where there is no patience: a schedule
     that ends at 0 is not to be cut off by a chance low.
+
     state: where an earlier training of the same configuration and letters stood; this one goes on from there
     and comes to the same parameters, bit for bit, on the same device. on_batch: called after each batch (or
     piece of one) with its number of images, without waiting for the device.
@@ -159,9 +160,9 @@ def fit(
 
 def initialize(network: Network, config: Config) -> None:
     """Draw the parameters that a training begins with, each member's by a seed of its own."""
-    for number in range(network.members):
+    for number, seed in enumerate(config.seeds):
         member = network.member(number)
-        member.initialize(generator(config.seed + number, "parameters"), config.init)
+        member.initialize(generator(seed, "parameters"), config.init)
         network.set_member(number, member)
 
 

@@ -94,6 +94,15 @@ def few_letters():
     return Letters(examples(400), examples(80), SPLITS["letters"].classes, "test", "letters made for tests")
 
 
+def drawn(ensemble, seed):
+    """The ensemble, each member with parameters of its own: seed, seed + 1, ..."""
+    for number in range(ensemble.members):
+        member = ensemble.member(number)
+        member.initialize(np.random.default_rng(seed + number), "report")
+        ensemble.set_member(number, member)
+    return ensemble
+
+
 def unweighted(loss, logits, labels):
     """The outcome of a loss in which every row counts the same and the gradient is that of the sum."""
     xp = array_namespace(logits)

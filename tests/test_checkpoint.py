@@ -4,6 +4,7 @@ from string import ascii_uppercase
 
 import numpy as np
 import pytest
+from conftest import drawn
 from safetensors.numpy import load_file, save_file
 
 import lettergpu
@@ -48,11 +49,8 @@ def test_a_network_comes_back_the_same(network, tmp_path, device):
 
 
 def test_an_ensemble_comes_back_the_same(tmp_path, device):
-    ensemble = Network((784, 20, 26), classes=ascii_uppercase, device=device, batch_norm=True, members=3)
-    for number in range(3):
-        member = ensemble.member(number)
-        member.initialize(np.random.default_rng(22 + number), "report")
-        ensemble.set_member(number, member)
+    options = {"classes": ascii_uppercase, "device": device, "batch_norm": True, "members": 3}
+    ensemble = drawn(Network((784, 20, 26), **options), 22)
     checkpoint.save(path := tmp_path / "n.safetensors", ensemble, Config(), "abc")
     images = np.random.default_rng(25).integers(0, 256, (4, 28, 28)).astype(np.uint8)
     again = checkpoint.load(path, device)

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from conftest import unweighted
+from conftest import drawn, unweighted
 
 from lettergpu.activations import ACTIVATIONS
 from lettergpu.augment import composed, moment_frames, moved, view_maps
@@ -80,11 +80,8 @@ def test_pieces_of_a_batch_add_up_to_it(device):
 @pytest.mark.parametrize("shared", [False, True], ids=["pixels for each", "pixels for all"])
 @pytest.mark.parametrize(("dtype", "rtol"), [("float64", 1e-10), ("float32", 1e-3)])
 def test_members_of_an_ensemble_are_networks_of_their_own(dtype, rtol, shared, batch_norm, device):
-    ensemble = Network(SIZES, device=device, dtype=dtype, batch_norm=batch_norm, members=3)
+    ensemble = drawn(Network(SIZES, device=device, dtype=dtype, batch_norm=batch_norm, members=3), 30)
     alone = [ensemble.member(number) for number in range(3)]
-    for number, member in enumerate(alone):
-        member.initialize(np.random.default_rng(30 + number), "report")
-        ensemble.set_member(number, member)
     rng = np.random.default_rng(31)
     x, gradient = (
         device.put(rng.normal(size=shape).astype(dtype)) for shape in ((7, 9) if shared else (3, 7, 9), (3, 7, 4))
@@ -106,11 +103,7 @@ def test_members_of_an_ensemble_are_networks_of_their_own(dtype, rtol, shared, b
 
 
 def test_an_ensemble_answers_with_the_mean_of_its_members(device):
-    ensemble = Network((784, 5, 4), device=device, views=3, members=2)
-    for number in range(2):
-        member = ensemble.member(number)
-        member.initialize(np.random.default_rng(32 + number), "report")
-        ensemble.set_member(number, member)
+    ensemble = drawn(Network((784, 5, 4), device=device, views=3, members=2), 32)
     images = np.random.default_rng(33).integers(0, 256, (6, 28, 28)).astype(np.uint8)
 
     def logits(network):
