@@ -4,13 +4,11 @@ import re
 from functools import cache
 from importlib.resources import files
 
-from lettergpu.activations import LEAK
-
-FORMULAS = {  # value and slope of z_ in activations.cuh, by the activation's name; C is the type that is computed in
+FORMULAS = {  # `value` and `slope` of z_ in activations.cuh, by the activation's name; C is what is computed in
     "sigmoid": "sigmoid_{}(z_)",
     "tanh": "tanh_{}(z_)",
     "relu": "relu_{}(z_)",
-    "leaky_relu": f"leaky_relu_{{}}(z_, C({LEAK}))",
+    "leaky_relu": "leaky_relu_{}(z_, C({leak}))",
     "swish": "swish_{}(z_, C(1))",
     "mish": "mish_{}(z_)",
     "tanhexp": "tanhexp_{}(z_)",

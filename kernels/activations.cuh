@@ -10,7 +10,7 @@
 //   TanhExp     z tanh(e^z)                       t + z e^z (1 - t^2),  t = tanh(e^z)
 //
 // One source for two compilers: device code under NVRTC or nvcc, plain C++ elsewhere. In float both give the same bits,
-// but where -ftz makes a subnormal number 0, and are checked on every float (bench/ulp.py). How that comes about:
+// but where -ftz makes a subnormal number 0, and are checked on every float (bench/kernels/ulp.py). How that comes about:
 //   - e^x and tanh are written out: CUDA's expf and tanhf rest on instructions that may be 2 ulp off, each GPU's in its
 //     own way, the host's round differently again. All that is here rounds as IEEE 754 says;
 //   - products that are added to something are an fma_ or a `product`: compilers for GPUs fuse others as they like.

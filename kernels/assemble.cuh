@@ -1,4 +1,4 @@
-// A pixel of a batch (batches.py): a byte of an image made a number in [0, 1], or, where the image is moved by a map
+// A pixel of a batch (pixels.py): a byte of an image made a number in [0, 1], or, where the image is moved by a map
 // (2, 3 + n n), the bytes around (y, x) = map[:, :3] (row, column, 1) + map[:, 3:] (waves[row] x waves[column]), weighed
 // bilinearly. Outside the image everything is 0.
 

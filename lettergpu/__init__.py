@@ -7,28 +7,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .checkpoint import load as load
     from .config import Config as Config
     from .data.letters import load_letters as load_letters
     from .errors import LettergpuError as LettergpuError
-    from .network import Network as Network
-    from .reading import Letter as Letter
-    from .reading import Reading as Reading
-    from .reading import read as read
-    from .training import fit as fit
+    from .nn.network import Network as Network
+    from .reading.reader import Letter as Letter
+    from .reading.reader import Reading as Reading
+    from .reading.reader import read as read
+    from .training.checkpoint import load as load
+    from .training.loop import fit as fit
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Config": "config",
     "LettergpuError": "errors",
-    "Letter": "reading",
-    "Network": "network",
-    "Reading": "reading",
-    "fit": "training",
-    "load": "checkpoint",
+    "Letter": "reading.reader",
+    "Network": "nn.network",
+    "Reading": "reading.reader",
+    "fit": "training.loop",
+    "load": "training.checkpoint",
     "load_letters": "data.letters",
-    "read": "reading",
+    "read": "reading.reader",
 }
 __all__ = list(_HOMES)
 

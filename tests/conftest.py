@@ -11,12 +11,12 @@ import pytest
 from array_api_compat import array_namespace
 from array_api_compat import device as array_device
 
-from lettergpu import dispatch
+from lettergpu.backends import dispatch
+from lettergpu.backends.device import CPU, Device, cuda_devices, resolve
 from lettergpu.data.emnist import file_names
 from lettergpu.data.letters import Examples, Letters
 from lettergpu.data.splits import SPLITS
-from lettergpu.device import CPU, Device, cuda_devices, resolve
-from lettergpu.losses import LOSSES
+from lettergpu.nn.losses import LOSSES
 
 SECOND = array_api_strict.Device("device1")  # a pretend GPU: touching it from the host raises
 
@@ -54,13 +54,13 @@ def numpy_by(module):
     dispatch.NATIVE["numpy"] = module
     if module is None:
         del dispatch.NATIVE["numpy"]
-    dispatch.best.cache_clear()
+    dispatch.native.cache_clear()
     try:
         yield
     finally:
         dispatch.NATIVE.clear()
         dispatch.NATIVE.update(kept)
-        dispatch.best.cache_clear()
+        dispatch.native.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,10 @@ from hypothesis import strategies as st
 
 from lettergpu.config import CHOICES, RECIPES, Config
 from lettergpu.errors import LettergpuError
+from lettergpu.nn.activations import ACTIVATIONS
+from lettergpu.nn.initializers import INITIALIZERS
+from lettergpu.nn.losses import LOSSES
+from lettergpu.training.schedules import SCHEDULES
 
 configs = st.builds(
     Config,
@@ -114,3 +118,10 @@ def test_numpy_scalars_and_lists_are_taken():
     config = Config(hidden=[np.int64(8)], learning_rate=np.float32(0.5), epochs=np.int32(3), l2=0)
     assert config == Config(hidden=(8,), learning_rate=0.5, epochs=3)
     assert "hidden" in config.to_toml()
+
+
+def test_the_choices_are_those_of_the_tables():
+    assert CHOICES["activation"] == tuple(ACTIVATIONS)
+    assert CHOICES["loss"] == tuple(LOSSES)
+    assert CHOICES["init"] == tuple(INITIALIZERS)
+    assert CHOICES["schedule"] == tuple(SCHEDULES)

@@ -94,14 +94,17 @@ def archive_path() -> Path:
     return cache_folder() / "gzip.zip"
 
 
-def download(split: str, *, archive: Path | None = None, remove_archive: bool = False, url: str = URL) -> Path:
+def download(
+    split: str, *, archive: Path | None = None, remove_archive: bool = False, url: str = URL, show: bool = False
+) -> Path:
     """Fetch and verify the official archive, unpack the split, and return the folder it is in.
 
     archive: one that was fetched by hand; nothing is downloaded. remove_archive: delete the archive afterwards.
+    show: how far the download is, on a terminal.
     """
     find_split(split)
     if archive is None:
-        archive = _fetch(url)
+        archive = _fetch(url, show)
     elif not archive.is_file():
         raise LettergpuError(f"--archive {archive}: there is no such file")
     elif _sha256(archive) != ARCHIVE_SHA256:
@@ -120,7 +123,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _fetch(url: str) -> Path:
+def _fetch(url: str, show: bool) -> Path:
     import pooch
     import requests
 
@@ -128,7 +131,7 @@ def _fetch(url: str) -> Path:
     pooch.get_logger().setLevel("WARNING")
     try:
         # pooch writes to a temporary name beside it, verifies, and only then renames
-        pooch.retrieve(url, ARCHIVE_SHA256, path.name, path.parent, downloader=pooch.HTTPDownloader(progressbar=True))
+        pooch.retrieve(url, ARCHIVE_SHA256, path.name, path.parent, downloader=pooch.HTTPDownloader(progressbar=show))
     except requests.RequestException as error:
         wrong = " (what is there now is not the whole archive)" if path.exists() else ""
         raise LettergpuError(

@@ -5,12 +5,12 @@ these, give or take a pixel of shift. They are not handwriting: they let the fir
 """
 
 import zipfile
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
 
 import numpy as np
-from tqdm import tqdm
 
 from ..files import cache_folder, replacing
 from ..randomness import generator
@@ -22,6 +22,8 @@ SEED = {"train": 0, "test": 1}
 VERSION = 1  # of these drawings: a new number makes cached ones be drawn again
 SHEET = 50  # letters a row and rows a sheet when drawing
 
+Progress = Callable[[range], Iterable[int]]
+
 FACES = (
     *("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSans-BoldOblique"),
     *("DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic", "DejaVuSerif-BoldItalic"),
@@ -31,25 +33,28 @@ FACES = (
 )
 
 
-def load(part: str) -> tuple[np.ndarray, np.ndarray]:
-    """Upright uint8 images (n, 28, 28) and int64 labels (n,), 0 for A; drawn once, then cached. part: train or test."""
+def load(part: str, progress: Progress = iter) -> tuple[np.ndarray, np.ndarray]:
+    """Upright uint8 images (n, 28, 28) and int64 labels (n,), 0 for A; drawn once, then cached. part: train or test.
+
+    progress: what shows how far the drawing is, from the steps that it is handed, as tqdm does.
+    """
     path = cache_folder() / f"glyphs-{VERSION}-{part}.npz"
     try:
         with path.open("rb") as file, np.load(file) as cached:
             return cached["images"], cached["labels"]
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):  # not drawn yet, or damaged
-        images, labels = draw(EACH[part], SEED[part])
+        images, labels = draw(EACH[part], SEED[part], progress)
         with replacing(path) as partial, partial.open("wb") as new:
             np.savez(new, images=images, labels=labels)
         return images, labels
 
 
-def draw(each: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def draw(each: int, seed: int, progress: Progress = iter) -> tuple[np.ndarray, np.ndarray]:
     """`each` images a class, in a shuffled order that, like the letters, follows from the seed."""
     rng = generator(seed, "glyphs")
     labels = rng.permutation(np.repeat(np.arange(26), each))
     images = np.empty((len(labels), SIDE, SIDE), np.uint8)
-    for start in tqdm(range(0, len(labels), SHEET * SHEET), "Drawing the built-in letters", disable=None, leave=False):
+    for start in progress(range(0, len(labels), SHEET * SHEET)):
         part = labels[start : start + SHEET * SHEET]
         images[start : start + len(part)] = _draw_sheet(part, rng)
     return images, labels

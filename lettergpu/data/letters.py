@@ -91,26 +91,26 @@ def find_source(data: str, split: str) -> Path | None:
     return folder
 
 
-def load_letters(data: str = "auto", split: str = "letters") -> Letters:
+def load_letters(data: str = "auto", split: str = "letters", progress: glyphs.Progress = iter) -> Letters:
     """Training and test letters.
 
     data: "auto" (the downloaded EMNIST if it is there, else the built-in letters), "builtin", or a folder with
     the four IDX files of the split under their official names, gzipped or plain. split: letters, balanced,
-    byclass, bymerge, digits or mnist.
+    byclass, bymerge, digits or mnist. progress: as `glyphs.load` takes it, for built-in letters not drawn before.
     Raises LettergpuError if files are missing, damaged or do not belong together.
     """
     folder = find_source(data, split)
     classes = find_split(split).classes
     if folder is None:
-        train, test = (Examples(*glyphs.load(part)) for part in ("train", "test"))
+        train, test = (Examples(*glyphs.load(part, progress)) for part in ("train", "test"))
         return Letters(train, test, classes, "builtin", BUILTIN)
     train, test = (Examples(*emnist.read(folder, split, part)) for part in ("train", "test"))
     return Letters(train, test, classes, str(folder), f"EMNIST {split} from {folder} ({emnist.verify(folder, split)})")
 
 
-def load_test(data: str, split: str) -> tuple[Examples, str]:
-    """The test letters alone, and what they are."""
+def load_test(data: str, split: str, progress: glyphs.Progress = iter) -> tuple[Examples, str]:
+    """The test letters alone, and what they are; all as `load_letters` takes it."""
     folder = find_source(data, split)
     if folder is None:
-        return Examples(*glyphs.load("test")), BUILTIN
+        return Examples(*glyphs.load("test", progress)), BUILTIN
     return Examples(*emnist.read(folder, split, "test")), f"EMNIST {split} from {folder}"

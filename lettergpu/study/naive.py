@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device
 
+from ..backends.device import Device
 from ..data.letters import Examples
-from ..device import Device
-from ..losses import softmax_cross_entropy
-from ..network import Network
-from ..pixels import to_floats
+from ..nn.losses import softmax_cross_entropy
+from ..nn.network import Network
+from ..nn.pixels import to_floats
 from ..randomness import generator
 
 HIDDEN, IMAGES, STEPS, RATE = (512, 256, 128), 4096, 30, 0.5

@@ -10,19 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from .. import checkpoint
-from ..augment import rotations
-from ..batches import assemble
+from ..backends.device import Device
 from ..config import Config
 from ..data import SIDE
 from ..data.letters import Examples, Letters
-from ..device import Device
 from ..errors import LettergpuError
 from ..files import replacing
-from ..losses import LOSSES
-from ..network import CHUNK, Network
-from ..runs import Run
-from ..training import Diverged, fit
+from ..nn.losses import LOSSES
+from ..nn.network import CHUNK, Network
+from ..nn.pixels import assemble
+from ..nn.warps import rotations
+from ..training import checkpoint
+from ..training.loop import Diverged, fit
+from ..training.runs import Run
 from .rows import Row
 
 EVERY = 10.0  # seconds between two checkpoints: an iteration may take a tenth of one
@@ -67,10 +67,12 @@ def train(
     on_batch: Callable[[int], None],
     on_epoch: Callable[[Run], None],
     interrupted: Callable[[], bool],
+    draw: Callable[..., None] = lambda *answered: None,
 ) -> dict[str, Any] | None:
     """Train a row to its end and return its summary; None if interrupted, after a checkpoint.
 
-    The summary of a training whose loss became NaN says so: "diverged", the epoch in which it did.
+    The summary of a training whose loss became NaN says so: "diverged", the epoch in which it did. draw: as
+    `Run.finish` takes it.
     """
     folder, config = place.of(row), replace(row.config, data=place.letters.source)
     if (folder / checkpoint.LAST).is_file():
@@ -98,7 +100,7 @@ def train(
         data = {"fingerprint": place.letters.fingerprint}
         summary: dict[str, Any] = {"seconds": 0.0, "epochs": 0, "data": data}
     else:
-        summary = run.finish(place.letters, place.device)
+        summary = run.finish(place.letters, place.device, draw=draw)
     if diverged:
         summary["diverged"] = diverged
         with replacing(folder / "summary.json") as partial:

@@ -1,17 +1,14 @@
-"""What the study found: study.json, study.md and its figures."""
+"""What the study found: study.json and study.md; the figures that it names are the command line's to draw."""
 
-import csv
 import json
-import shutil
 import statistics
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 from ..files import replacing
-from ..network import parameter_count
+from ..nn.network import parameter_count
 from . import naive
 from .rows import BEST, Row, Table
 from .running import ANGLES, Place, result
@@ -75,34 +72,6 @@ def write(findings: Findings) -> None:
         partial.write_text("\n".join(_markdown(findings)) + "\n", encoding="utf-8")
 
 
-def draw(findings: Findings) -> None:
-    """The figures that the rows which are done allow; none shows an image of a letter."""
-    from ..plots import plot_activations, plot_curves, plot_error_bars
-
-    place = findings.place
-    results = {model: found for model, found in findings.results.items() if found["iterations"]}
-    figures = place.folder / "figures"
-    plot_activations(figures / "activations.png")
-    for table in findings.tables:
-        curves = {row.model: _metrics(place.of(row)) for row in table.rows if row.model in results}
-        if curves:
-            plot_curves(figures / f"loss-{table.name}.png", curves)
-    both = {name: _metrics(place.folder / "runs" / name) for name in AGAINST_SECONDS if name in results}
-    if len(both) > 1:
-        plot_curves(figures / "batch.png", both, over_seconds=True)
-    if scores := _by_activation(results):
-        plot_error_bars(figures / "seeds.png", scores, "test accuracy in %")
-    for model in CONFUSION:
-        picture = place.folder / "runs" / model / "confusion.png"
-        if model in results and picture.is_file():
-            shutil.copyfile(picture, figures / f"confusion-{model}.png")
-
-
-def _metrics(folder: Path) -> list[dict[str, float]]:
-    with (folder / "metrics.csv").open(newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-
-
 def _naive_result(start: str, outcome: naive.Outcome) -> dict[str, Any]:
     empty = dict.fromkeys(("published_test", "measured_test", "measured_validation", "seconds"))
     return {
@@ -117,7 +86,8 @@ def _naive_result(start: str, outcome: naive.Outcome) -> dict[str, Any]:
     }
 
 
-def _by_activation(results: Results) -> dict[str, list[float]]:
+def by_activation(results: Results) -> dict[str, list[float]]:
+    """Test accuracies of the comparison with error bars, by activation."""
     scores: dict[str, list[float]] = {}
     for model, found in results.items():
         if model.startswith("Activation_") and found["measured_test"] is not None:
@@ -127,7 +97,7 @@ def _by_activation(results: Results) -> dict[str, list[float]]:
 
 def _noise(results: Results) -> float | None:
     """The standard deviation of test accuracy over seeds, pooled over the activations; None with fewer than 2 seeds."""
-    spreads = [statistics.variance(scores) for scores in _by_activation(results).values() if len(scores) > 1]
+    spreads = [statistics.variance(scores) for scores in by_activation(results).values() if len(scores) > 1]
     return statistics.mean(spreads) ** 0.5 if spreads else None
 
 
@@ -153,7 +123,7 @@ def _markdown(findings: Findings) -> list[str]:
         if table.name == "deeper" and failures:
             lines += _failures(failures)
         lines += _table(table, done, results, noise)
-        if table.name == "activations" and (scores := _by_activation(results)):
+        if table.name == "activations" and (scores := by_activation(results)):
             lines += ["", "| activation | mean test | standard deviation | seeds |", "|---|---|---|---|"]
             for name, values in scores.items():
                 spread = f"{statistics.stdev(values):.2f}" if len(values) > 1 else ""

@@ -18,7 +18,7 @@ import mimetypes
 import socket
 import traceback
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -38,7 +38,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .. import __version__
 from ..errors import LettergpuError
-from ..reading import Reader
+from ..reading.reader import Reader
 from .queue import RETRY, Limits, Queue
 
 STATIC = Path(__file__).parent / "static"
@@ -226,19 +226,18 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
-def serve(model: Path | None, host: str, port: int) -> None:
+def serve(model: Path | None, host: str, port: int, on_ready: Callable[[str, bool], None]) -> None:
     """Read letters for whoever asks, until Ctrl-C. model: a run or file; None is the network in the box.
 
-    port: 0 takes a free one. Raises LettergpuError where it cannot listen there.
+    port: 0 takes a free one. on_ready: is told the address, and whether only this machine reaches it.
+    Raises LettergpuError where it cannot listen there.
     """
     reader = Reader.of(model)
     with listen(host, port) as listener:
         bound, port = listener.getsockname()[:2]
         address = f"[{bound}]:{port}" if ":" in bound else f"{bound}:{port}"
         loopback = _is_loopback(address)
-        print(f"reading letters at http://{address} until Ctrl-C", flush=True)
-        if not loopback:
-            print("whoever reaches this machine over the network can use it", flush=True)
+        on_ready(address, loopback)
         with suppress(KeyboardInterrupt):
             server(create_app(reader, loopback=loopback)).run([listener])
 

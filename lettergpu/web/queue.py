@@ -10,8 +10,8 @@ from time import perf_counter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from ..images.pictures import MAX_BYTES
-from ..native import threads
+from ..backends.cpu import threads
+from ..reading.pictures import MAX_BYTES
 
 RETRY = {"Retry-After": "1"}
 

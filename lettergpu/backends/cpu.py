@@ -1,0 +1,251 @@
+"""The CPU's operations, compiled from kernels/host.cpp when first needed: what `dispatch` finds for NumPy's arrays.
+
+Each operation has the name and the arguments of the formula that it stands for, and those by name that its mark hands
+over. It answers NotImplemented, which leaves it to the formula, where there is no C++ compiler, the arrays are not
+contiguous float32, or the activation is none that host.cpp knows.
+"""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from functools import cache
+from itertools import repeat
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..data import SIDE
+from ..files import cache_folder
+from ..kernels import source
+
+FLAGS = ["-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math"]
+FLAGS += ["-fopenmp-simd", "-pthread", "-shared", "-fPIC"]
+NAMES = "identity", "sigmoid", "tanh", "relu", "leaky_relu", "swish", "mish", "tanhexp"  # as host.cpp's enum Activation
+
+P, N, F, FLAG = ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_float, ctypes.c_int
+SIGNATURES = {
+    "use_threads": [FLAG],
+    "dense": [P, P, P, P, P, N, N, N, FLAG, F],
+    "gradient_before": [P, P, P, N],
+    "set_gradients": [P, P, P, P, FLAG, N, N, N],
+    "gradient_of_input": [P, P, P, N, N, N],
+    "normalised": [P, P, P, P, P, P, P, P, N, N, FLAG, F, F, F],
+    "gradient_before_normalised": [P, P, P, P, P, P, P, FLAG, N, N],
+    "momentum_step": [P, P, P, N, N, F, F, F, FLAG],
+    "assemble": [P, P, P, N, P, N, N, P],
+    "softmax_cross_entropy": [P, P, P, P, P, P, N, N, F, F],
+    "sigmoid_binary_cross_entropy": [P, P, P, P, P, P, N, N, F, F],
+}
+
+
+@cache
+def library() -> tuple[Any, str]:
+    """host.cpp, compiled and loaded, and the compiler; or None, and why not."""
+    compiler = os.environ.get("CXX") or next(filter(shutil.which, ("c++", "g++", "clang++")), None)
+    if not compiler:
+        return None, "there is no C++ compiler (c++, g++, clang++, or $CXX)"
+    text = source("host.cpp")
+    key = "\0".join([text, compiler, *FLAGS, platform.machine(), _processor()])
+    path = cache_folder() / "compiled" / f"host-{hashlib.sha256(key.encode()).hexdigest()[:16]}.so"
+    try:
+        if not path.exists():
+            _compile(compiler, text, path)
+        host = ctypes.CDLL(str(path))
+    except (OSError, subprocess.SubprocessError) as error:
+        lines = getattr(error, "stderr", None) or str(error)
+        return None, f"{compiler} could not compile the CPU's kernels: {lines.strip().splitlines()[0]}"
+    for name, arguments in SIGNATURES.items():
+        function = getattr(host, name)
+        function.argtypes, function.restype = arguments, None
+    host.use_threads(threads())
+    return host, compiler
+
+
+def _processor() -> str:
+    """What the processor can do, as far as the system says: code for it may not run on another."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+
+
+def _compile(compiler: str, text: str, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        (Path(folder) / "host.cpp").write_text(text)
+        command = [compiler, *FLAGS, "host.cpp", "-o", path.name]
+        subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=True)
+        os.replace(Path(folder) / path.name, path)
+
+
+def threads() -> int:
+    """As many as OMP_NUM_THREADS says, as for other libraries, else as there are cores for this process."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if wanted.isdecimal() and int(wanted):
+        return int(wanted)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _at(*arrays: Any) -> list[Any]:
+    """Where each array begins in memory; None for None."""
+    return [None if array is None else _address(array) for array in arrays]
+
+
+def _address(array: Any) -> int:
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # in a fourth of the time that the next line takes
+    except (TypeError, ValueError):  # read-only, or empty
+        address: int = array.__array_interface__["data"][0]
+        return address
+
+
+def _members(ensemble: bool, *arrays: Any) -> Iterable[Any]:
+    """These arrays, or those of one member of an ensemble after another."""
+    return zip(*(repeat(None) if array is None else array for array in arrays), strict=False) if ensemble else [arrays]
+
+
+def _host(*floats: Any) -> Any:
+    """The library, if it is there and all these arrays, but for None, are contiguous float32."""
+    suit = all(array is None or (array.dtype == np.float32 and array.flags.c_contiguous) for array in floats)
+    return library()[0] if suit else None
+
+
+class Slope(NamedTuple):
+    """What `dense` and `normalised` keep of z for the way back: not z itself, as the formulas do, but g'(z).
+
+    values: an array like z, or None for the identity, whose slope is 1.
+    """
+
+    values: Any
+
+
+def dense(x: Any, weight: Any, bias: Any, activation: Any, keep: bool) -> Any:
+    *ensemble, fan_in, fan_out = weight.shape
+    rows = x.shape[-2]
+    fits = x.shape in ((rows, fan_in), (*ensemble, rows, fan_in))  # the library would read beyond it; NumPy tells
+    if not fits or activation.name not in NAMES or not (host := _host(x, weight, bias)):
+        return NotImplemented
+    value = np.empty((*ensemble, rows, fan_out), np.float32)
+    slope = np.empty_like(value) if keep and activation.name != "identity" else None
+    x = np.broadcast_to(x, (*ensemble, rows, fan_in))
+    for arrays in _members(bool(ensemble), x, weight, bias, value, slope):
+        host.dense(*_at(*arrays), rows, fan_in, fan_out, NAMES.index(activation.name), activation.leak)
+    return value, Slope(slope)
+
+
+def gradient_before(gradient: Any, kept: Any, activation: Any) -> Any:
+    if not isinstance(kept, Slope):
+        return NotImplemented
+    slope = kept.values
+    if slope is None:
+        return gradient
+    if gradient.shape != slope.shape or not (host := _host(gradient, slope)):
+        return gradient * slope
+    delta = np.empty_like(gradient)
+    host.gradient_before(*_at(gradient, slope, delta), delta.size)
+    return delta
+
+
+def set_gradients(weight_gradient: Any, bias_gradient: Any, x: Any, delta: Any, add: bool) -> Any:
+    if not (host := _host(weight_gradient, bias_gradient, x, delta)):
+        return NotImplemented
+    sizes = delta.shape[-2], *weight_gradient.shape[-2:]
+    x = np.broadcast_to(x, (*delta.shape[:-2], *x.shape[-2:]))
+    for arrays in _members(delta.ndim == 3, x, delta, weight_gradient, bias_gradient):
+        host.set_gradients(*_at(*arrays), add, *sizes)
+    return None
+
+
+def gradient_of_input(delta: Any, weight: Any) -> Any:
+    if not (host := _host(delta, weight)):
+        return NotImplemented
+    gradient = np.empty((*delta.shape[:-1], weight.shape[-2]), np.float32)
+    for arrays in _members(delta.ndim == 3, delta, weight, gradient):
+        host.gradient_of_input(*_at(*arrays), delta.shape[-2], *weight.shape[-2:])
+    return gradient
+
+
+def normalised(
+    z: Any, scale: Any, bias: Any, mean: Any, variance: Any, activation: Any, *, epsilon: float, pace: float
+) -> Any:
+    if not z.size or activation.name not in NAMES or not (host := _host(z, scale, bias, mean, variance)):
+        return NotImplemented
+    value, slope, per_deviation = np.empty_like(z), np.empty_like(z), np.empty_like(scale)
+    numbers = *z.shape[-2:], NAMES.index(activation.name), activation.leak, epsilon, pace
+    for arrays in _members(z.ndim == 3, z, scale, bias, mean, variance, per_deviation, value, slope):
+        host.normalised(*_at(*arrays), *numbers)
+    return value, Slope(slope), z, per_deviation
+
+
+def gradient_before_normalised(
+    gradient: Any,
+    kept: Any,
+    standard: Any,
+    factor: Any,
+    activation: Any,
+    scale_gradient: Any,
+    bias_gradient: Any,
+    add: bool,
+) -> Any:
+    if not isinstance(kept, Slope) or gradient.shape != kept.values.shape:
+        return NotImplemented
+    arrays = gradient, kept.values, standard, factor, scale_gradient, bias_gradient
+    if not (host := _host(*arrays)):
+        return NotImplemented
+    delta = np.empty_like(gradient)
+    for part in _members(delta.ndim == 3, *arrays, delta):
+        host.gradient_before_normalised(*_at(*part), add, *delta.shape[-2:])
+    return delta
+
+
+def momentum_step(parameters: Any, gradients: Any, settings: Any) -> Any:
+    if not (host := _host(parameters, gradients, settings.velocity)):
+        return NotImplemented
+    rates = settings.learning_rate, settings.momentum, settings.l2, settings.nesterov
+    host.momentum_step(*_at(parameters, settings.velocity, gradients), parameters.size, settings.decayed, *rates)
+    return None
+
+
+def assemble(images: Any, rows: Any, maps: Any, dtype: Any, *, waves: Any) -> Any:
+    host = _host(maps) if images.flags.c_contiguous and np.dtype(dtype) == np.float32 else None
+    if not host:
+        return NotImplemented
+    basis = _basis(waves, maps.shape[2])
+    rows = np.ascontiguousarray(rows, np.int64)
+    x = np.empty((len(rows), SIDE * SIDE), np.float32)
+    host.assemble(*_at(images, rows, maps), len(maps), *_at(basis), len(basis), len(rows), *_at(x))
+    return x
+
+
+@cache
+def _basis(waves: Any, length: int) -> Any:
+    """The waves of the maps whose rows have this length, (n, 28) float32."""
+    return np.ascontiguousarray(waves(np.zeros((1, 2, length), np.float32), SIDE).T)
+
+
+def softmax_cross_entropy(logits: Any, *rest: Any, **needs: Any) -> Any:
+    return _loss("softmax_cross_entropy", logits, *rest, **needs)
+
+
+def sigmoid_binary_cross_entropy(logits: Any, *rest: Any, **needs: Any) -> Any:
+    return _loss("sigmoid_binary_cross_entropy", logits, *rest, **needs)
+
+
+def _loss(
+    name: str, logits: Any, labels: Any, weights: Any, batch: int, smoothing: float = 0.0, *, outcome: Any
+) -> Any:
+    known = labels.size == 0 or (labels.min() >= 0 and labels.max() < logits.shape[-1])  # as above
+    if not known or labels.shape != logits.shape[:1] or not (host := _host(logits, weights)):
+        return NotImplemented
+    rows, classes = logits.shape
+    labels = np.ascontiguousarray(labels, np.int64)
+    made = outcome(np.empty(rows, np.float32), np.empty(rows, np.bool_), np.empty_like(logits))
+    getattr(host, name)(*_at(logits, labels, weights, *made), rows, classes, batch, smoothing)
+    return made

@@ -1,0 +1,162 @@
+"""The CUDA kernels in place of the generic formulas: what `dispatch` finds for CuPy's arrays.
+
+Each operation has the name and the arguments of the formula that it stands for, and those by name that its mark hands
+over. An activation without a kernel is left to the formulas.
+"""
+
+from functools import cache
+from typing import Any
+
+import cupy
+
+from ..data import SIDE
+from ..errors import LettergpuError
+from ..kernels import FORMULAS, source
+
+COMPUTE = "typedef lettergpu::Compute<T>::type C; "
+TYPES = {  # how a dtype's name is made known to a kernel that is not elementwise
+    "float32": "typedef float T;\n",
+    "float64": "typedef double T;\n",
+    "float16": "#include <cupy/float16.cuh>\ntypedef float16 T;\n",
+    "bfloat16": "#include <cupy/bfloat16.cuh>\ntypedef bfloat16 T;\n",
+}
+WARPS = 4  # rows a block of the losses' kernels takes
+
+
+@cache
+def activate_kernel(activation: Any) -> Any:
+    """z <- z + bias; a = g(z)."""
+    body = f"z = T(C(z) + C(bias)); const C z_ = C(z); a = T({_formula(activation, 'value')});"
+    return _elementwise(f"activate_{activation.name}", "T bias", "T z, T a", body, "activations.cuh")
+
+
+@cache
+def gradient_kernel(activation: Any) -> Any:
+    """delta = gradient * g'(z)."""
+    body = f"const C z_ = C(z); delta = T(C(gradient) * {_formula(activation, 'slope')});"
+    return _elementwise(f"gradient_before_{activation.name}", "T gradient, T z", "T delta", body, "activations.cuh")
+
+
+def _formula(activation: Any, part: str) -> str:
+    return "lettergpu::" + FORMULAS[activation.name].format(part, leak=activation.leak)
+
+
+@cache
+def momentum_kernel() -> Any:
+    """The velocity v and the parameters w after a step; the first `decayed` parameters decay."""
+    body = "lettergpu::momentum_step(w, v, C(g), C(rate), C(momentum), i < decayed ? C(l2) : C(0), nesterov);"
+    inputs = "T g, T rate, T momentum, T l2, int64 decayed, bool nesterov"
+    return _elementwise("momentum_step", inputs, "T w, T v", body, "momentum.cuh")
+
+
+@cache
+def assemble_kernel() -> Any:
+    """Pixel i of a batch; images, rows and maps are indexed as flat."""
+    body = f"x = T(lettergpu::assembled<{SIDE}, {SIDE}, C>(images, rows, maps, moved, waves, n, i));"
+    inputs = "raw uint8 images, raw int64 rows, raw T maps, int64 moved, raw W waves, int32 n"
+    return _elementwise("assemble", inputs, "T x", body, "assemble.cuh")
+
+
+def _elementwise(name: str, inputs: str, outputs: str, body: str, file: str) -> Any:
+    return cupy.ElementwiseKernel(inputs, outputs, COMPUTE + body, f"lettergpu_{name}", preamble=source(file))
+
+
+@cache
+def loss_kernel(name: str, dtype: str) -> Any:
+    """losses, right, gradient of logits of this dtype."""
+    return cupy.RawKernel(TYPES[dtype] + source("losses.cu"), name)
+
+
+def _call(kernel: Any, *arguments: Any) -> None:
+    """Launch a kernel, which CuPy compiles for each GPU and dtype when it first meets them."""
+    try:
+        kernel(*arguments)
+    except cupy.cuda.compiler.CompileException as error:
+        architecture = cupy.cuda.Device().compute_capability
+        raise LettergpuError(
+            f"the kernel {kernel.name} does not compile for sm_{architecture}; LETTERGPU_FUSED=0 does without: {error}"
+        ) from error
+
+
+def dense(x: Any, weight: Any, bias: Any, activation: Any, keep: bool) -> Any:
+    if bias is None or not (activation.name == "identity" or activation.name in FORMULAS):
+        return NotImplemented
+    z = x @ weight
+    return activate(z, bias, activation), z
+
+
+def activate(z: Any, bias: Any, activation: Any) -> Any:
+    """g(z + bias); z is turned into z + bias."""
+    bias = bias[..., None, :]
+    if activation.name == "identity":
+        z += bias
+        return z
+    a = cupy.empty_like(z)
+    _call(activate_kernel(activation), bias, z, a)
+    return a
+
+
+def gradient_before(gradient: Any, kept: Any, activation: Any) -> Any:
+    if activation.name == "identity":
+        return gradient
+    if activation.name not in FORMULAS:
+        return NotImplemented
+    delta = cupy.empty_like(kept)
+    _call(gradient_kernel(activation), gradient, kept, delta)
+    return delta
+
+
+def set_gradients(weight_gradient: Any, bias_gradient: Any, x: Any, delta: Any, add: bool) -> None:
+    x = x.swapaxes(-1, -2)
+    if add:
+        weight_gradient += x @ delta
+    else:
+        cupy.matmul(x, delta, out=weight_gradient)
+    if bias_gradient is None:
+        return
+    if add:
+        bias_gradient += delta.sum(axis=-2)
+    else:
+        cupy.sum(delta, axis=-2, out=bias_gradient)
+
+
+def momentum_step(parameters: Any, gradients: Any, settings: Any) -> None:
+    rates = settings.learning_rate, settings.momentum, settings.l2
+    kernel = momentum_kernel()
+    _call(kernel, gradients, *rates, settings.decayed, settings.nesterov, parameters, settings.velocity)
+
+
+def assemble(images: Any, rows: Any, maps: Any, dtype: Any, *, waves: Any) -> Any:
+    x = cupy.empty((rows.shape[0], SIDE * SIDE), dtype)
+    basis = _basis(waves, maps.shape[2], "float64" if x.dtype == cupy.float64 else "float32", str(maps.device))
+    _call(assemble_kernel(), images, rows, maps, maps.shape[0], basis, basis.shape[1], x)
+    return x
+
+
+@cache
+def _basis(waves: Any, length: int, dtype: str, device: str) -> Any:
+    """The waves of the maps whose rows have this length, (28, n), on the current GPU, which is `device`."""
+    return waves(cupy.zeros((1, 2, length), dtype), SIDE)
+
+
+def softmax_cross_entropy(logits: Any, *rest: Any, **needs: Any) -> Any:
+    return _loss("softmax_cross_entropy", logits, *rest, **needs)
+
+
+def sigmoid_binary_cross_entropy(logits: Any, *rest: Any, **needs: Any) -> Any:
+    return _loss("sigmoid_binary_cross_entropy", logits, *rest, **needs)
+
+
+def _loss(
+    name: str, logits: Any, labels: Any, weights: Any, batch: int, smoothing: float = 0.0, *, outcome: Any
+) -> Any:
+    logits, weights = cupy.ascontiguousarray(logits), cupy.ascontiguousarray(weights, logits.dtype)
+    labels = cupy.ascontiguousarray(labels, cupy.int64)
+    rows, classes = logits.shape
+    made = outcome(cupy.empty(rows, logits.dtype), cupy.empty(rows, cupy.bool_), cupy.empty_like(logits))
+    computed_in = cupy.float64 if logits.dtype == cupy.float64 else cupy.float32
+    sizes = cupy.int64(rows), cupy.int32(classes), cupy.int64(batch), computed_in(smoothing)
+    if rows:  # no launch has no blocks
+        grid, block = (-(-rows // WARPS),), (32 * WARPS,)
+        _call(loss_kernel(name, logits.dtype.name), grid, block, (logits, labels, weights, *made, *sizes))
+    return made

@@ -1,0 +1,85 @@
+"""What a person reads: what is trained, tables of scores, of letters, of what was read."""
+
+import shlex
+import statistics
+from pathlib import Path
+from typing import Any
+
+from ..data.letters import Letters
+from ..nn.network import parameter_count
+from ..training.metrics import TOP
+from ..training.runs import Run
+
+DOWNLOAD_HINT = "for real handwriting: lettergpu data download (562 MB), or --data DIR"
+
+
+def heading(run: Run, letters: Letters, device: str) -> None:
+    """Which letters, device and network, before the first epoch."""
+    config = run.config
+    rows, held = letters.hold_out(config.validation, config.seed)
+    sizes = (letters.train.images[0].size, *config.hidden, len(letters.classes))
+    print(f"Letters  {letters.description}")
+    print(f"         {len(rows):,} to train on, {len(held):,} to validate on, {len(letters.test):,} to test on")
+    if letters.source == "builtin":
+        print(f"         {DOWNLOAD_HINT}")
+    print(f"Device   {device}")
+    shape, count = "-".join(map(str, sizes)), parameter_count(sizes)
+    alike = f"{config.ensemble} of " if config.ensemble > 1 else ""
+    print(f"Network  {alike}{shape}, {config.activation}, {config.loss}: {config.ensemble * count:,} parameters")
+    print(f"Run      {run.folder}", flush=True)
+
+
+def scores(summary: dict[str, Any], run: Run) -> None:
+    """The final table of a training."""
+    print(f"\n{'':12}{'images':>8}{'loss':>9}" + "".join(f"{f'top-{k}':>9}" for k in TOP))
+    for part in ("train", "validation", "test"):
+        row = summary[part]
+        images = summary["data"][f"{part}_images"]
+        print(f"{part:12}{images:8,}{row['loss']:9.4f}" + "".join(f"{row[f'top{k}']:9.2%}" for k in TOP))
+    if alone := [member["top1"] for member in summary.get("members", ())]:
+        average, spread = statistics.mean(alone), statistics.stdev(alone)
+        print(f"\nEach of the {len(alone)} networks alone: {average:.2%} of the test letters, ± {spread:.2%}")
+    print(
+        f"\nEpoch {summary['best_epoch']} of {summary['epochs']}, in {summary['seconds']:.0f} s. "
+        f"Letters: {summary['data']['description']}"
+    )
+    print(f"Run folder: {run.folder} (best.safetensors, loss.png, confusion.png, misclassified.png)")
+    print(f"Test it again: lettergpu evaluate {shlex.quote(str(run.folder))}")
+
+
+def evaluation(table: dict[str, Any]) -> None:
+    """The tables of `evaluate`."""
+    print(f"{table['data']}: {table['images']:,} images")
+    print(f"loss {table['loss']:.4f}   " + "   ".join(f"top-{k} {table[f'top{k}']:.2%}" for k in TOP))
+    print(f"expected calibration error {table['calibration_error']:.2%}")
+    print("\nAccuracy of each class")
+    cells = [f"{name} {'-' if share is None else f'{share:.1%}':>6}" for name, share in table["per_class"].items()]
+    for start in range(0, len(cells), 7):
+        print("   " + "    ".join(cells[start : start + 7]))
+    print("\nMost confused")
+    for pair in table["most_confused"]:
+        print(f"   {' and '.join(pair['classes'])}   {pair['errors']}")
+    print(f"\nPictures: {table['pictures']}/confusion.png, misclassified.png")
+
+
+def reading_table(table: dict[str, Any]) -> None:
+    """What was read in a picture: its text, and each letter with the likeliest ones."""
+    print(f"{table['file']}: {table['text']}" if "\n" not in table["text"] else f"{table['file']}:\n{table['text']}")
+    print(f"   {'':6}{'left':>6}{'top':>6}{'right':>7}{'bottom':>8}   likeliest")
+    for letter in table["letters"]:
+        left, top, right, bottom = letter["box"]
+        likeliest = "   ".join(f"{guess['letter']} {guess['probability']:5.1%}" for guess in letter["top"])
+        print(f"   {letter['top'][0]['letter']:6}{left:6}{top:6}{right:7}{bottom:8}   {likeliest}")
+
+
+def counts(letters: Letters, checksums: dict[Path, tuple[str, str]]) -> None:
+    """The tables of `data info`."""
+    print(letters.description)
+    if letters.source == "builtin":
+        print(DOWNLOAD_HINT)
+    print(f"\n{'class':>6}{'train':>9}{'test':>9}")
+    for label, name in enumerate(letters.classes):
+        print(f"{name:>6}{(letters.train.labels == label).sum():9,}{(letters.test.labels == label).sum():9,}")
+    print(f"{'all':>6}{len(letters.train):9,}{len(letters.test):9,}")
+    for path, (digest, verdict) in checksums.items():
+        print(f"\n{path.name}: {verdict}\n   sha256 {digest}")

@@ -1,0 +1,56 @@
+"""`lettergpu evaluate`: how good a network is, in tables and pictures."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..config import Config
+from ..data.splits import SPLITS
+from ..errors import LettergpuError
+from .options import VIEWS_HELP, DeviceName
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run folder, a .safetensors file, or boxed.", metavar="RUN_OR_FILE")],
+    data: Annotated[
+        str | None, typer.Option(help="auto, builtin, or a folder with EMNIST's IDX files.", show_default="the run's")
+    ] = None,
+    views: Annotated[int | None, typer.Option(help=VIEWS_HELP, show_default="the run's")] = None,
+    first: Annotated[int | None, typer.Option(min=1, help="So many test letters, from the first on.")] = None,
+    split: Annotated[str | None, typer.Option(help="Which of EMNIST's splits.", show_default="the run's")] = None,
+    device: DeviceName = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The folder for the pictures.", show_default="evaluation/ beside the network, or here"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Test a network, or boxed, the one in the package: top-1/2/5, each class, the most confused pairs, pictures."""
+    import numpy as np
+
+    from ..backends.device import resolve
+    from ..data.letters import load_test
+    from ..training import checkpoint, metrics
+    from . import console, progress
+    from .plots import draw_evaluation
+
+    found = checkpoint.read(run, resolve(device or Config.device)[0])
+    split = split or found.config.split
+    test, description = load_test(data or found.config.data, split, progress.drawing)
+    if found.network.classes != SPLITS[split].classes:
+        raise LettergpuError(f"--split {split}: {run} was trained for other classes, those of {found.config.split}")
+    test = test.take(np.arange(len(test))[:first])
+    if views is not None:
+        found.network.views = replace(found.config, views=views).views
+    with progress.evaluating(len(test)) as on_batch:
+        result = metrics.evaluate(found.network, test.images, test.labels, on_batch)
+    folder = out or (run if run.is_dir() else run.parent) / "evaluation"  # that of boxed is the current one
+    table = {"data": description} | metrics.evaluation_table(found.network, test, result) | {"pictures": str(folder)}
+    if as_json:
+        typer.echo(json.dumps(table, indent=2))
+    else:
+        console.evaluation(table)
+    draw_evaluation(folder, test, found.network, result)

@@ -1,0 +1,98 @@
+"""`lettergpu bench` and `lettergpu info`: what this machine has, and how fast it is."""
+
+import json
+import platform
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any
+
+import typer
+
+from ..config import Config
+from .options import parse_hidden, setting
+
+
+def bench(
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.", show_default="all usable")] = None,
+    activation: Annotated[str | None, setting("activation", "Of the hidden layers.")] = None,
+    hidden: Annotated[str | None, setting("hidden", "Nodes of each hidden layer; none for a perceptron.")] = None,
+    batch_size: Annotated[int | None, setting("batch_size", "Images a step.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Measure in half a minute how fast this machine trains and answers."""
+    from ..backends.device import CPU, cuda_devices, resolve
+
+    config = replace(
+        Config.recipe("report"),
+        activation=activation or Config.activation,
+        hidden=Config.hidden if hidden is None else parse_hidden(hidden),
+        batch_size=Config.batch_size if batch_size is None else batch_size,
+        augment="none",
+    )
+    if device:
+        devices = [resolve(device)[0]]
+    else:
+        devices = [CPU, *(resolve(f"cuda:{i}")[0] for i in range(len(cuda_devices()[0])))]
+    found = _measured(config, devices)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        _table(config, found)
+
+
+def _measured(config: Config, devices: list[Any]) -> dict[str, dict[str, float]]:
+    """Measure each device under a bar, and say what was found; the numbers of `short_form`, by the device's name."""
+    from tqdm import tqdm
+
+    from .benchmark import CALLS, short_form
+
+    found: dict[str, dict[str, float]] = {}
+    with tqdm(total=len(devices) * (2 + len(CALLS)), leave=False, disable=None, bar_format="{desc} {bar}") as bar:
+        for device in devices:
+            bar.set_description_str(device.name)
+            found[device.name] = {}
+            for name, number in short_form(config, device):
+                found[device.name][name] = number
+                bar.update()
+    return found
+
+
+def _table(config: Config, found: dict[str, dict[str, float]]) -> None:
+    """What `bench` found."""
+    from ..backends.cpu import threads
+    from ..backends.device import CPU
+    from .benchmark import CALLS, COUNT, kernels
+
+    shape = "-".join(map(str, (784, *config.hidden, 26)))
+    print(f"{shape}, {config.activation}, batch {config.batch_size}, built-in letters")
+    for name, row in found.items():
+        about = f"{threads()} thread(s), kernels of {kernels()}" if name == CPU.name else "its own kernels"
+        print(f"\n{name}: {about}")
+        print(f"   an epoch of {COUNT:,} letters     {row['epoch']:8.2f} s   {COUNT / row['epoch']:12,.0f} images/s")
+        print(f"   its products of matrices alone {row['products_only']:8.2f} s   by the BLAS of the device's library")
+        for size in CALLS:
+            print(f"   answers, {size:5,} images a call {'':14}{row[f'images_per_second_{size}']:12,.0f} images/s")
+    fastest = min(found, key=lambda name: found[name]["epoch"])
+    seconds = found[fastest]["epoch"]
+    print(f"\ntrain --recipe report stops after some 13 epochs of EMNIST's letters: {13 * seconds:.0f} s on {fastest}.")
+
+
+def info() -> None:
+    """Show versions, devices, and what is usable and why not."""
+    from ..backends.cpu import library
+    from ..backends.device import cuda_details, cuda_devices
+
+    print(f"lettergpu {version('lettergpu')}, Python {platform.python_version()}, {platform.platform()}")
+    for package in ("numpy", "array-api-compat", "cupy-cuda13x", "cupy-cuda12x", "safetensors", "matplotlib", "typer"):
+        try:
+            print(f"   {package:18}{version(package)}")
+        except PackageNotFoundError:
+            print(f"   {package:18}not installed")
+    names, trouble = cuda_devices()
+    host, compiler = library()
+    kernels = f"its kernels compiled by {compiler}" if host else f"by NumPy alone, which is slower: {compiler}"
+    print(f"Devices\n   cpu       usable, {kernels}")
+    for index, name in enumerate(names):
+        print(f"   cuda:{index}    {name}, usable: {cuda_details(index)}")
+    if trouble:
+        print(f"   cuda      not usable: {trouble}")

@@ -1,0 +1,114 @@
+"""The commands that read pictures: predict, and serve for the page."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import LettergpuError
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+Model = Annotated[
+    Path | None, typer.Option(help="A run folder or a .safetensors file.", show_default="the network in the package")
+]
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Pictures, folders of them, or - for standard input.")],
+    model: Model = None,
+    single: Annotated[bool, typer.Option("--single", help="All ink of a picture is one letter.")] = False,
+    text: Annotated[bool, typer.Option("--text", help="Always look for lines of letters.")] = False,
+    binarize: Annotated[
+        str,
+        typer.Option(help="How ink is told from paper: otsu, sauvola; kmeans, as the report did it with one letter."),
+    ] = "otsu",
+    top: Annotated[int, typer.Option(help="How many of the likeliest letters to name.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    show: Annotated[
+        Path | None,
+        typer.Option(help="Draw what was read: a PNG file, or of several pictures the folder for them."),
+    ] = None,
+) -> None:
+    """Read the letters in pictures: photos, scans, screenshots, drawings."""
+    if single and text:
+        raise LettergpuError("--single and --text: choose one")
+
+    from tqdm import tqdm
+
+    from ..reading.pictures import open_page
+    from ..reading.reader import Reader
+    from .console import reading_table
+    from .plots import plot_reading
+
+    reader = Reader.of(model)
+    form = "single" if single else "text" if text else "auto"
+    paths = list(_pictures(images))
+    drawings = list(_drawings(paths, show)) if show else []
+    found, failed = [], False
+    bar = tqdm(paths, "Reading", unit=" pictures", leave=False, disable=None if len(paths) > 1 else True)
+    for number, path in enumerate(bar):
+        name = "-" if path is None else str(path)
+        try:
+            page = open_page(sys.stdin.buffer if path is None else path)
+            reading = reader.read(page, form=form, binarize=binarize, top=top)
+        except LettergpuError as error:
+            if len(paths) == 1:
+                raise
+            failed = True
+            with tqdm.external_write_mode():
+                typer.echo(f"error: {error}" if name in str(error) else f"error: {name}: {error}", err=True)
+            continue
+        found.append({"file": name} | reading.table())
+        if not as_json:
+            with tqdm.external_write_mode():
+                reading_table(found[-1])
+        if show:
+            plot_reading(drawings[number], page, reading)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    if failed:
+        raise SystemExit(2)
+
+
+def _pictures(given: list[Path]) -> Iterator[Path | None]:
+    """The pictures named, those in folders too; None is standard input."""
+    for path in given:
+        if str(path) == "-":
+            yield None
+        elif path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+            if not inside:
+                raise LettergpuError(f"{path}: there is no picture in this folder")
+            yield from inside
+        else:
+            yield path
+
+
+def _drawings(paths: list[Path | None], show: Path) -> Iterator[Path]:
+    """Where each picture's drawing goes, none onto another: pictures of several folders may have one name."""
+    taken: Counter[str] = Counter()
+    for path in paths:
+        name = "standard-input" if path is None else path.name
+        taken[name] += 1
+        name += f"-{taken[name]}" if taken[name] > 1 else ""
+        yield show if len(paths) == 1 else show / f"{name}.png"
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any that is free.")] = 8000,
+    model: Model = None,
+) -> None:
+    """Serve a page to draw letters on, and a JSON API (POST /predict)."""
+    from ..web import app
+
+    def on_ready(address: str, loopback: bool) -> None:
+        print(f"reading letters at http://{address} until Ctrl-C", flush=True)
+        if not loopback:
+            print("whoever reaches this machine over the network can use it", flush=True)
+
+    app.serve(model, host, port, on_ready)

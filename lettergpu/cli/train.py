@@ -1,0 +1,134 @@
+"""`lettergpu train`: every setting of Config is an option of it."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..config import Config, option
+from ..errors import LettergpuError
+from .options import VIEWS_HELP, Data, DeviceName, SplitName, flag, parse_hidden, setting
+
+TURNED = f"{Config.rotation_chance:.0%} of the images by {{:.0f}} to {{:.0f}} degrees".format(*Config.rotation_degrees)
+AUGMENT = f"rotate turns {TURNED}; affine turns, shifts, stretches, shears all; elastic bends too."
+
+
+def train(
+    data: Data = None,
+    split: SplitName = None,
+    device: DeviceName = None,
+    precision: Annotated[
+        str | None, setting("precision", "Of matrix products on a GPU; tf32 is faster and rounds to 10 bits of 23.")
+    ] = None,
+    hidden: Annotated[str | None, setting("hidden", "Nodes of each hidden layer; none for a perceptron.")] = None,
+    activation: Annotated[str | None, setting("activation", "Of the hidden layers.")] = None,
+    batch_norm: Annotated[bool | None, flag("batch_norm", "Normalise hidden nodes.")] = None,
+    moment_norm: Annotated[bool | None, flag("moment_norm", "Bring letters to one place, slant and size.")] = None,
+    loss: Annotated[
+        str | None, setting("loss", "Output: softmax with categorical, sigmoid with binary cross-entropy.")
+    ] = None,
+    class_weight: Annotated[str | None, setting("class_weight", "balanced lets rare classes count for more.")] = None,
+    init: Annotated[str | None, setting("init", "How weights are drawn; report draws biases too.")] = None,
+    lr: Annotated[float | None, setting("learning_rate", "Learning rate.")] = None,
+    schedule: Annotated[str | None, setting("schedule", "How the learning rate falls, step by step.")] = None,
+    warmup: Annotated[float | None, setting("warmup", "Share of all steps over which it first rises.")] = None,
+    momentum: Annotated[float | None, setting("momentum", "0 is plain gradient descent.")] = None,
+    nesterov: Annotated[bool | None, flag("nesterov", "Nesterov's momentum.")] = None,
+    l2: Annotated[float | None, setting("l2", "Adds l2/2 times the squared weights to the loss.")] = None,
+    label_smoothing: Annotated[
+        float | None, setting("label_smoothing", "Share of each target that is spread over all classes.")
+    ] = None,
+    batch_size: Annotated[int | None, setting("batch_size", "0 is the whole training set.")] = None,
+    shuffle: Annotated[bool | None, flag("shuffle", "Each epoch in another order.")] = None,
+    epochs: Annotated[int | None, setting("epochs", "At most this many.")] = None,
+    patience: Annotated[
+        int | None,
+        setting(
+            "patience", "Stop after so many epochs without a lower validation loss, and keep the lowest; 0: the last."
+        ),
+    ] = None,
+    augment: Annotated[str | None, setting("augment", AUGMENT)] = None,
+    ensemble: Annotated[
+        int | None, setting("ensemble", "Networks that learn side by side and answer together.")
+    ] = None,
+    views: Annotated[int | None, setting("views", VIEWS_HELP)] = None,
+    calibrate: Annotated[
+        bool | None, flag("calibrate", "In the end, make 90 % mean 9 of 10, by the validation letters.")
+    ] = None,
+    validation: Annotated[
+        str | None, setting("validation", "Share to hold out, or last: the train file's end, as EMNIST's authors do.")
+    ] = None,
+    seed: Annotated[int | None, setting("seed", "Of the split, the weights, the order and the rotations.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run folder to make.", show_default="runs/DATE-TIME-SHAPE-ACTIVATION")
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="report, fast, small, best, or a TOML file such as a run's config.toml.")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
+) -> None:
+    """Train a network and evaluate it. The defaults are what is best in about a minute of CPU."""
+    given = {
+        "data": data,
+        "split": split,
+        "device": device,
+        "precision": precision,
+        "hidden": None if hidden is None else parse_hidden(hidden),
+        "activation": activation,
+        "batch_norm": batch_norm,
+        "moment_norm": moment_norm,
+        "loss": loss,
+        "class_weight": class_weight,
+        "init": init,
+        "learning_rate": lr,
+        "schedule": schedule,
+        "warmup": warmup,
+        "momentum": momentum,
+        "nesterov": nesterov,
+        "l2": l2,
+        "label_smoothing": label_smoothing,
+        "batch_size": batch_size,
+        "shuffle": shuffle,
+        "epochs": epochs,
+        "patience": patience,
+        "augment": augment,
+        "ensemble": ensemble,
+        "views": views,
+        "calibrate": calibrate,
+        "validation": None if validation is None else _parse_validation(validation),
+        "seed": seed,
+    }
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if resume and (recipe or out):
+        raise LettergpuError(f"--resume {resume}: it keeps its folder and settings; drop --out and --recipe")
+    if resume and (fixed := changes.keys() - {"data", "device", "epochs", "patience"}):
+        raise LettergpuError(f"{option(min(fixed))}: it belongs to the run and cannot be changed on --resume")
+
+    from ..backends.device import resolve
+    from ..data.letters import load_letters
+    from ..training.runs import Run
+    from . import console, progress
+    from .plots import draw_run
+
+    if resume:
+        run = Run.resume(resume, changes)
+        place, why = resolve(run.config.device, run.config.precision)
+        letters = load_letters(run.config.data, run.config.split, progress.drawing)
+        run.go_on_with(letters)
+    else:
+        config = replace(Config.from_file(recipe) if recipe else Config(), **changes)
+        place, why = resolve(config.device, config.precision)
+        letters = load_letters(config.data, config.split, progress.drawing)
+        run = Run.create(out, replace(config, data=letters.source), letters)
+    console.heading(run, letters, f"{place.name} ({why})")
+    progress.follow(run, letters, place)
+    summary = run.finish(letters, place, evaluating=progress.evaluating, draw=draw_run)
+    console.scores(summary, run)
+
+
+def _parse_validation(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text

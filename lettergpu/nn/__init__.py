@@ -1,0 +1,1 @@
+"""The mathematics of a network, in the array API alone."""

@@ -1,0 +1,255 @@
+"""A fully-connected network, or several side by side: a list of dense layers over one flat vector of parameters."""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ..backends.device import CPU, Device
+from ..config import Config
+from ..data import SIDE
+from ..randomness import generator
+from .activations import ACTIVATIONS
+from .initializers import INITIALIZERS
+from .layers import Dense, NormalisedDense
+from .losses import LOSSES
+from .pixels import assemble, to_floats
+from .warps import composed, moment_frames, view_maps
+
+CHUNK = 2048  # images whose activations are held at once
+
+
+class Network:
+    """Dense layers from `sizes[0]` inputs to `sizes[-1]` classes, the last one without an activation.
+
+    sizes: (inputs, hidden..., classes); without a hidden layer it is a perceptron. activation: a key of
+    ACTIVATIONS. loss: a key of LOSSES. classes: the name of each class. batch_norm: whether hidden layers normalise.
+    moment_norm: whether images are moved by `moment_frames` before they are answered; `forward` expects it done.
+    views: in how many ways each image is looked at, those of `view_maps`; the logits are the mean of theirs.
+    members: of how many networks of this kind it is an ensemble. Then each tensor of the parameters has one axis more
+    in front, `forward` gives each member's logits (members, batch, classes), and the answer is their mean.
+    parameters, gradients: flat vectors, first all `weight_count` weights, layer by layer, then all biases, and with
+    batch_norm the scales, running means and running variances of the hidden layers; the gradients of the latter two
+    stay 0. layers[i].weight (fan_in, fan_out) and layers[i].bias (fan_out,) are writable views into parameters.
+    All parameters are zero until `initialize`.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        activation: str = Config.activation,
+        loss: str = Config.loss,
+        classes: Sequence[str] | None = None,
+        batch_norm: bool = False,
+        moment_norm: bool = False,
+        views: int = 1,
+        members: int = 1,
+        device: Device = CPU,
+        dtype: str = "float32",
+    ):
+        for name, table in ((activation, ACTIVATIONS), (loss, LOSSES)):
+            if name not in table:
+                raise ValueError(f"{name!r} is none of {', '.join(table)}")
+        xp = device.namespace
+        self.sizes, self.activation, self.loss, self.device = tuple(sizes), activation, loss, device
+        self.dtype, self.moment_norm, self.views = dtype, moment_norm, views
+        self.classes = tuple(classes) if classes is not None else tuple(str(i) for i in range(sizes[-1]))
+        self.batch_norm, self.members = batch_norm, members
+        self.layout = layout(self.sizes, batch_norm, members)
+        self.weight_count = members * (parameter_count(self.sizes) - sum(self.sizes[1:]))
+        count = sum(math.prod(shape) for _, shape in self.layout.values())
+        self.parameters = xp.zeros(count, dtype=getattr(xp, dtype), device=device.handle)
+        self.gradients = xp.zeros_like(self.parameters)
+        self.layers = [self._layer(i, last=i == len(self.sizes) - 2) for i in range(len(self.sizes) - 1)]
+
+    @classmethod
+    def begun(cls, config: Config, classes: Sequence[str], device: Device = CPU) -> "Network":
+        """The network that a training by `config` begins with, each member's parameters drawn from its own seed."""
+        network = cls(
+            (SIDE * SIDE, *config.hidden, len(classes)),
+            activation=config.activation,
+            loss=config.loss,
+            classes=classes,
+            batch_norm=config.batch_norm,
+            moment_norm=config.moment_norm,
+            members=config.ensemble,
+            device=device,
+        )
+        for number, seed in enumerate(config.seeds):
+            member = network.member(number)
+            member.initialize(generator(seed, "parameters"), config.init)
+            network.set_member(number, member)
+        return network
+
+    def _layer(self, i: int, *, last: bool) -> Dense:
+        def value(name: str) -> Any:
+            return self._view(self.parameters, f"layers.{i}.{name}")
+
+        def gradient(name: str) -> Any:
+            return self._view(self.gradients, f"layers.{i}.{name}")
+
+        own = ACTIVATIONS["identity" if last else self.activation]
+        plain = value("weight"), value("bias"), gradient("weight"), gradient("bias"), own
+        if last or not self.batch_norm:
+            return Dense(*plain)
+        return NormalisedDense(*plain, value("scale"), gradient("scale"), value("mean"), value("variance"))
+
+    def _view(self, vector: Any, name: str) -> Any:
+        offset, shape = self.layout[name]
+        return self.device.namespace.reshape(vector[offset : offset + math.prod(shape)], shape, copy=False)
+
+    def initialize(self, rng: np.random.Generator, init: str) -> None:
+        """Draw all weights and biases of a network alone, layer by layer. init: a key of INITIALIZERS."""
+        xp = self.device.namespace
+        for layer in self.layers:
+            weight, bias = INITIALIZERS[init](rng, *layer.weight.shape)
+            layer.weight[...] = xp.astype(self.device.put(weight), layer.weight.dtype)
+            layer.bias[...] = 0.0 if bias is None else xp.astype(self.device.put(bias), layer.bias.dtype)
+            if isinstance(layer, NormalisedDense):
+                layer.scale[...] = 1.0
+                layer.mean[...] = 0.0
+                layer.variance[...] = 0.0
+
+    def member(self, number: int) -> "Network":
+        """A network of its own with the parameters of one member."""
+        alone = self._like(batch_norm=self.batch_norm, members=1)
+        for name in self.layout:
+            alone._view(alone.parameters, name)[...] = self._of_member(number, name)
+        return alone
+
+    def set_member(self, number: int, network: "Network") -> None:
+        """Take over the parameters of a network of this kind as one member's."""
+        for name in self.layout:
+            self._of_member(number, name)[...] = network._view(network.parameters, name)
+
+    def _of_member(self, number: int, name: str) -> Any:
+        tensor = self._view(self.parameters, name)
+        return tensor[number, ...] if self.members > 1 else tensor
+
+    def folded(self) -> "Network":
+        """The same network without normalisation, whose running means and variances its weights and biases take up."""
+        plain = self._like(batch_norm=False, members=self.members)
+        for layer, own in zip(plain.layers, self.layers, strict=True):
+            layer.weight[...], layer.bias[...] = own.folded()
+        return plain
+
+    def with_parameters(self, parameters: np.ndarray) -> "Network":
+        """A network of the same kind, with these parameters from the host."""
+        other = self._like(batch_norm=self.batch_norm, members=self.members)
+        other.parameters[...] = self.device.put(parameters)
+        return other
+
+    def _like(self, *, batch_norm: bool, members: int) -> "Network":
+        return Network(
+            self.sizes,
+            activation=self.activation,
+            loss=self.loss,
+            classes=self.classes,
+            batch_norm=batch_norm,
+            moment_norm=self.moment_norm,
+            views=self.views,
+            members=members,
+            device=self.device,
+            dtype=self.dtype,
+        )
+
+    def forward(self, x: Any, *, keep: bool = False) -> Any:
+        """Logits (batch, classes) of pixels x (batch, inputs) in [0, 1]. keep: remember what `backward` needs.
+
+        With several members: (members, batch, classes), of pixels for all or, (members, batch, inputs), for each.
+        """
+        for layer in self.layers:
+            x = layer.forward(x, keep=keep)
+        return x
+
+    def backward(self, gradient: Any, *, add: bool = False) -> None:
+        """Set `gradients` from the gradient of the loss with respect to `forward`'s logits, or add to them."""
+        for layer in reversed(self.layers):
+            gradient = layer.backward(gradient, add=add, first=layer is self.layers[0])
+
+    def answers(self, images: Any) -> Iterator[tuple[slice, Any]]:
+        """Logits of uint8 images (n, ...), a chunk at a time: (which rows, their logits (rows, classes)).
+
+        images: of `sizes[0]` pixels each, on the host or on the device.
+        """
+        xp, step = self.device.namespace, max(1, CHUNK // (self.views * self.members))
+        for start in range(0, images.shape[0], step):
+            rows = slice(start, min(start + step, images.shape[0]))
+            logits = self.forward(self._pixels(self.device.put(images[rows, ...])))  # (rows * views, classes)
+            if self.members > 1:
+                logits = xp.mean(logits, axis=0)
+            if self.views > 1:
+                logits = xp.mean(xp.reshape(logits, (-1, self.views, logits.shape[1])), axis=1)
+            yield rows, logits
+
+    def _pixels(self, images: Any) -> Any:
+        """What `forward` expects (n * views, inputs) of uint8 images (n, ...), the first one's views in front."""
+        xp, dtype, there = self.device.namespace, self.parameters.dtype, self.device.handle
+        count, side = images.shape[0], math.isqrt(self.sizes[0])
+        flat = xp.reshape(images, (count, self.sizes[0]))
+        if self.views == 1 and not self.moment_norm:
+            return to_floats(flat, dtype)
+        maps = xp.asarray(view_maps(self.views, side, side), dtype=dtype, device=there)  # (views, 2, 3)
+        if self.moment_norm:
+            frames = moment_frames(xp.reshape(images, (count, side, side)), dtype)
+            maps = composed(frames[:, None, :, :], maps[None, :, :, :])  # (n, views, 2, 3)
+        else:
+            maps = xp.asarray(xp.broadcast_to(maps, (count, self.views, 2, 3)), copy=True)
+        rows = xp.arange(count * self.views, device=there) // self.views
+        return assemble(flat, rows, xp.reshape(maps, (count * self.views, 2, 3)), dtype)
+
+    def seen(self, images: np.ndarray) -> np.ndarray:
+        """What comes to the first layer of a few uint8 images (n, 28, 28), in the view that is straight, likewise."""
+        pixels = self.device.fetch(self._straight(images))
+        return np.round(255 * np.clip(pixels, 0, 1)).astype(np.uint8).reshape(images.shape)
+
+    def _straight(self, images: np.ndarray) -> Any:
+        pixels = self._pixels(self.device.put(images))
+        return self.device.namespace.reshape(pixels, (-1, self.views, self.sizes[0]))[:, self.views // 2, :]
+
+    def hidden(self, images: np.ndarray) -> list[np.ndarray]:
+        """The activations of each hidden layer, (n, nodes), on the host, of uint8 images (n, 28, 28) as `seen`.
+
+        Of an ensemble those of its first member.
+        """
+        x = self._straight(images)
+        found = []
+        for layer in (self if self.members == 1 else self.member(0)).layers[:-1]:
+            x = layer.forward(x, keep=False)
+            found.append(self.device.fetch(x))
+        return found
+
+    def predict_proba(self, images: np.ndarray) -> np.ndarray:
+        """Probabilities (n, classes), on the host, of upright uint8 images (n, 28, 28), letter light on dark.
+
+        With the softmax loss they sum to 1 in each row; with the sigmoid loss each class has its own.
+        """
+        side = math.isqrt(self.sizes[0])
+        if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (side, side):
+            raise ValueError(f"images must be uint8 (n, {side}, {side}), not {images.dtype} {images.shape}")
+        chunks = [self.device.fetch(LOSSES[self.loss].probabilities(logits)) for _, logits in self.answers(images)]
+        return np.concatenate(chunks) if chunks else np.empty((0, self.sizes[-1]), np.float32)
+
+
+def parameter_count(sizes: Sequence[int]) -> int:
+    """How many weights and biases a network of these sizes has, those of its normalisation left out: they fold."""
+    return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes))
+
+
+def layout(sizes: Sequence[int], batch_norm: bool = False, members: int = 1) -> dict[str, tuple[int, tuple[int, ...]]]:
+    """Where each parameter stands in the flat vector: name -> (offset, shape)."""
+    pairs = list(pairwise(sizes))
+    shapes: dict[str, tuple[int, ...]] = {f"layers.{i}.weight": pair for i, pair in enumerate(pairs)}
+    shapes |= {f"layers.{i}.bias": (fan_out,) for i, (_, fan_out) in enumerate(pairs)}
+    for name in ("scale", "mean", "variance") if batch_norm else ():
+        shapes |= {f"layers.{i}.{name}": (fan_out,) for i, (_, fan_out) in enumerate(pairs[:-1])}
+    table, offset = {}, 0
+    for name, shape in shapes.items():
+        if members > 1:
+            shape = (members, *shape)
+        table[name] = offset, shape
+        offset += math.prod(shape)
+    return table

@@ -1,0 +1,200 @@
+"""The training loop. It yields, the caller shows: nothing is printed or written here."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..backends.device import Device, resolve
+from ..config import Config
+from ..data.letters import Examples, Letters
+from ..errors import LettergpuError
+from ..nn.losses import LOSSES
+from ..nn.network import Network
+from .batches import Batches
+from .metrics import Tally, loss_and_accuracy
+from .optimizers import Momentum
+from .schedules import learning_rates
+
+
+class Diverged(LettergpuError):
+    """The loss is no longer a finite number. The network holds the best parameters so far, those of a State."""
+
+
+@dataclass
+class State:
+    """Where a training stands after an epoch; with the configuration, all that it takes to go on.
+
+    parameters, velocity, best_parameters: flat vectors on the host. best_epoch, best_loss: those of the lowest
+    validation loss, or without patience of the last epoch.
+    """
+
+    epoch: int
+    parameters: np.ndarray
+    velocity: np.ndarray
+    best_epoch: int
+    best_loss: float
+    best_parameters: np.ndarray
+
+    def finished(self, config: Config) -> bool:
+        """Whether all epochs are done, or `patience` of them have passed without a lower validation loss."""
+        return self.epoch >= config.epochs or 0 < config.patience <= self.epoch - self.best_epoch
+
+    def after(self, parameters: np.ndarray, velocity: np.ndarray, val_loss: float, *, keep_last: bool) -> "State":
+        """Where it stands an epoch later. keep_last: that one is the best, whatever its loss."""
+        best = self.best_epoch, self.best_loss, self.best_parameters
+        if val_loss < self.best_loss or keep_last:
+            best = self.epoch + 1, val_loss, parameters
+        return State(self.epoch + 1, parameters, velocity, *best)
+
+
+@dataclass
+class EpochReport:
+    """What an epoch came to.
+
+    train_loss, train_accuracy: means over the epoch's batches as they were trained on, augmentation and class
+    weights included, L2 not. val_loss, val_accuracy: on the held-out letters after the epoch, with the same
+    class weights. Losses in nats an image, accuracies from 0 to 1. learning_rate: of the last step.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    learning_rate: float
+    seconds: float
+    network: Network
+    state: State
+
+
+def class_weights(labels: np.ndarray, classes: int, kind: str) -> np.ndarray:
+    """How much an image of each class counts, (classes,): 1, or for "balanced" n / (classes * n of the class).
+
+    As in scikit-learn, classes without a training image do not count among the classes; they keep 1.
+    """
+    counts = np.bincount(labels, minlength=classes)
+    if kind == "none":
+        return np.ones(classes)
+    return np.where(counts > 0, len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1)), 1.0)
+
+
+def fit(
+    config: Config,
+    letters: Letters,
+    *,
+    device: Device | None = None,
+    state: State | None = None,
+    on_batch: Callable[[int], None] = lambda images: None,
+) -> Iterator[EpochReport]:
+    """Train a network, or an ensemble of them; yield a report after each epoch.
+
+    At the end the network holds the best parameters, or those of the last epoch where there is no patience: a schedule
+    that ends at 0 is not to be cut off by a chance low.
+
+    state: where an earlier training of the same configuration and letters stood; this one goes on from there
+    and comes to the same parameters, bit for bit, on the same device. on_batch: called after each batch (or
+    piece of one) with its number of images, without waiting for the device.
+    Raises Diverged if the loss becomes NaN or infinite, and LettergpuError if the letters cannot be split.
+    """
+    device = device or resolve(config.device, config.precision)[0]
+    rows, held = letters.hold_out(config.validation, config.seed)
+    trainer = Trainer(config, letters.train, letters.classes, rows, held, device)
+    network = trainer.network
+    state = trainer.begin(state)
+    while not state.finished(config):
+        began = time.perf_counter()
+        epoch = state.epoch + 1
+        with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is told below, once
+            loss, accuracy = trainer.train(epoch, on_batch)
+            val_loss, val_accuracy = trainer.validate()
+        if not (math.isfinite(loss) and math.isfinite(val_loss)):
+            network.parameters[...] = device.put(state.best_parameters)
+            raise Diverged(
+                f"the loss became {loss if not math.isfinite(loss) else val_loss} in epoch {epoch} at learning "
+                f"rate {config.learning_rate:g}: try --lr {config.learning_rate / 10:g}"
+            )
+        state = state.after(*trainer.snapshot(), val_loss, keep_last=not config.patience)
+        rate, seconds = trainer.optimizer.learning_rate, time.perf_counter() - began
+        yield EpochReport(epoch, loss, accuracy, val_loss, val_accuracy, rate, seconds, network, state)
+    network.parameters[...] = device.put(state.best_parameters)
+
+
+class Trainer:
+    """A network, what changes it, and the letters that it learns from and is validated on, all on one device.
+
+    letters: of the host; rows: those of them to train on, held: those to validate on. An epoch is its steps, one after
+    another, and a step is a function of its number: all that it reads and writes is there before the epoch begins.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        letters: Examples,
+        classes: tuple[str, ...],
+        rows: np.ndarray,
+        held: np.ndarray,
+        device: Device,
+    ):
+        self.config, self.device = config, device
+        self.network = Network.begun(config, classes, device)
+        parameters = self.network.parameters
+        self.optimizer = Momentum(
+            parameters,
+            learning_rate=config.learning_rate,
+            momentum=config.momentum,
+            nesterov=config.nesterov,
+            l2=config.l2,
+            decayed=self.network.weight_count,
+        )
+        self.batches = Batches(letters, rows, config, device, parameters.dtype)
+        validation = letters.take(held)
+        self.held_images = device.put_if_it_fits(validation.images.reshape(len(held), self.network.sizes[0]))
+        self.held_labels = device.put(validation.labels)
+        weights = class_weights(letters.labels[rows], len(classes), config.class_weight)
+        self.weights = device.namespace.astype(device.put(weights), parameters.dtype)  # (classes,)
+        self.tally = Tally(self.batches.count, self.weights)
+        self.outcome = LOSSES[config.loss].outcome
+
+    def begin(self, state: State | None) -> State:
+        """Stand where an earlier training stood, or where one begins; that state."""
+        if state is None:
+            parameters, velocity = self.snapshot()
+            return State(0, parameters, velocity, 0, math.inf, parameters)
+        self.network.parameters[...] = self.device.put(state.parameters)
+        self.optimizer.velocity[...] = self.device.put(state.velocity)
+        return state
+
+    def train(self, epoch: int, on_batch: Callable[[int], None] = lambda images: None) -> tuple[float, float]:
+        """One pass over the training set; its mean loss and accuracy. The device is asked only at the end."""
+        self.batches.draw(epoch)
+        self.rates = list(learning_rates(self.config, epoch, self.batches.steps))
+        for number, part in enumerate(self.batches.parts):
+            self.step(number)
+            on_batch(self.config.ensemble * (part.stop - part.start))
+        return self.tally.means()
+
+    def step(self, number: int) -> None:
+        """Learn from a batch, or from a piece of one, of the epoch that was drawn."""
+        network, part, piece = self.network, self.batches.parts[number], self.batches.piece(number)
+        logits = network.forward(piece.x, keep=True)  # (rows, classes), or (members, rows, classes)
+        rows = self.device.namespace.reshape(logits, (-1, logits.shape[-1]))
+        outcome = self.outcome(rows, piece.labels, self.weights, part.batch, self.config.label_smoothing)
+        gradient = self.device.namespace.reshape(outcome.gradient, logits.shape)
+        network.backward(gradient, add=not part.first)
+        if part.last:
+            self.optimizer.learning_rate = self.rates[part.number]
+            self.optimizer.step(network.parameters, network.gradients)
+        members = self.config.ensemble
+        self.tally.put(slice(members * part.start, members * part.stop), outcome)
+
+    def validate(self) -> tuple[float, float]:
+        """The mean loss and accuracy on the letters held out."""
+        return loss_and_accuracy(self.network, self.held_images, self.held_labels, self.weights)
+
+    def snapshot(self) -> tuple[np.ndarray, np.ndarray]:
+        """The parameters and the velocity, copied to the host."""
+        fetch = self.device.fetch
+        return fetch(self.network.parameters).copy(), fetch(self.optimizer.velocity).copy()

@@ -1,0 +1,141 @@
+"""How good a network is: loss, top-k accuracy, the confusion matrix."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, device
+
+from ..data.letters import Examples
+from ..nn.losses import LOSSES, Outcome
+from ..nn.network import Network
+
+TOP = (1, 2, 5)
+BINS = 15  # of confidence, of one width: Guo et al. 2017, arXiv:1706.04599
+
+
+def ranks(logits: Any, labels: Any) -> Any:
+    """How many classes a row puts before its label: 0 where the prediction is right. (batch, classes) -> (batch,).
+
+    Of equal logits the first class comes first, as in argmax; a NaN comes before everything, so that a broken
+    network scores 0.
+    """
+    xp = array_namespace(logits)
+    classes = xp.arange(logits.shape[-1], dtype=labels.dtype, device=device(logits))
+    own = xp.take_along_axis(logits, labels[:, None], axis=-1)  # (batch, 1)
+    before = xp.logical_not(logits <= own) | ((logits == own) & (classes < labels[:, None]))
+    return xp.sum(xp.astype(before, xp.int64), axis=-1)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """loss: mean cross-entropy in nats, without class weights or L2. ranks: (n,). predicted: (n,).
+
+    confidence: (n,), the probability of the predicted class.
+    """
+
+    loss: float
+    ranks: np.ndarray
+    predicted: np.ndarray
+    confidence: np.ndarray
+
+    def top(self, k: int) -> float:
+        """The share of images whose label is among the k likeliest classes."""
+        return float(np.mean(self.ranks < k))
+
+    def calibration_error(self) -> float:
+        """The expected calibration error: how far confidence is from accuracy, a mean over bins of confidence."""
+        bins = np.minimum((self.confidence * BINS).astype(int), BINS - 1)
+        surplus = np.bincount(bins, (self.ranks == 0) - self.confidence.astype(np.float64), BINS)
+        return float(np.abs(surplus).sum() / len(self.ranks))
+
+    def scores(self) -> dict[str, float]:
+        """loss, top1, top2, top5 and calibration_error, as summary.json has them."""
+        found = {"loss": self.loss} | {f"top{k}": self.top(k) for k in TOP}
+        return found | {"calibration_error": self.calibration_error()}
+
+
+class Tally:
+    """Mean loss and accuracy of rows (count,) that come in parts, each to its place. The device is not asked before
+    `means`. like: an array whose dtype and place the losses have.
+    """
+
+    def __init__(self, count: int, like: Any):
+        xp = array_namespace(like)
+        self.losses = xp.zeros(count, dtype=like.dtype, device=device(like))
+        self.right = xp.zeros(count, dtype=xp.bool, device=device(like))
+
+    def put(self, rows: slice, outcome: Outcome) -> None:
+        """Take down what came of these rows."""
+        self.losses[rows], self.right[rows] = outcome.losses, outcome.right
+
+    def means(self) -> tuple[float, float]:
+        """The mean loss, and the share of right answers."""
+        xp = array_namespace(self.losses)
+        return float(xp.mean(self.losses)), float(xp.sum(xp.astype(self.right, xp.int64))) / self.right.shape[0]
+
+
+def loss_and_accuracy(network: Network, images: Any, labels: Any, class_weights: Any) -> tuple[float, float]:
+    """Mean weighted loss and top-1 accuracy.
+
+    All arrays are on the device: images (n, 784) uint8, labels (n,), class_weights (classes,).
+    """
+    tally = Tally(labels.shape[0], class_weights)
+    for rows, logits in network.answers(images):
+        tally.put(rows, LOSSES[network.loss].outcome(logits, labels[rows], class_weights, labels.shape[0]))
+    return tally.means()
+
+
+def evaluate(
+    network: Network, images: np.ndarray, labels: np.ndarray, on_batch: Callable[[int], None] = lambda images: None
+) -> Evaluation:
+    """The network's answers to uint8 images (n, 28, 28) with labels (n,), on the host.
+
+    on_batch: called now and then, with how many images were answered since.
+    """
+    xp, fetch = network.device.namespace, network.device.fetch
+    ones = xp.ones(network.sizes[-1], dtype=network.parameters.dtype, device=network.device.handle)
+    loss, parts = 0.0, []
+    for rows, logits in network.answers(images):
+        y = network.device.put(labels[rows])
+        loss += float(xp.sum(LOSSES[network.loss].outcome(logits, y, ones, len(labels)).losses))
+        confidence = xp.max(LOSSES[network.loss].probabilities(logits), axis=-1)
+        parts.append([fetch(a) for a in (ranks(logits, y), xp.argmax(logits, axis=-1), confidence)])
+        on_batch(logits.shape[0])
+    return Evaluation(loss / len(labels), *(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Counts (classes, classes): row, what it is; column, what it was taken for."""
+    return np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+
+
+def most_confident_errors(labels: np.ndarray, result: Evaluation, count: int) -> np.ndarray:
+    """The rows that were taken for another class, the surest first, at most `count`."""
+    wrong = np.flatnonzero(result.predicted != labels)
+    return wrong[np.argsort(-result.confidence[wrong], kind="stable")][:count]
+
+
+def most_confused(matrix: np.ndarray, count: int = 10) -> list[tuple[int, int, int]]:
+    """The unordered pairs of classes mistaken for each other most: (class, class, errors)."""
+    both = np.triu(matrix + matrix.T, k=1)
+    order = np.argsort(-both, axis=None, kind="stable")[:count]
+    pairs = np.transpose(np.unravel_index(order, both.shape))
+    return [(int(a), int(b), int(both[a, b])) for a, b in pairs if both[a, b] > 0]
+
+
+def evaluation_table(network: Network, test: Examples, result: Evaluation) -> dict[str, Any]:
+    """Scores, per-class accuracy and the most confused pairs, as `evaluate --json` prints them."""
+    matrix = confusion_matrix(test.labels, result.predicted, len(network.classes))
+    return result.scores() | {
+        "images": len(test),
+        "per_class": {
+            name: int(matrix[i, i]) / int(matrix[i].sum()) if matrix[i].any() else None
+            for i, name in enumerate(network.classes)
+        },
+        "most_confused": [
+            {"classes": [network.classes[a], network.classes[b]], "errors": errors}
+            for a, b, errors in most_confused(matrix)
+        ],
+    }

@@ -1,0 +1,197 @@
+"""A run folder: everything that one training leaves behind, and enough to go on with it elsewhere.
+
+config.toml        all settings; train from it again with --recipe
+metrics.csv        a line an epoch
+best.safetensors   the network of the lowest validation loss, or without patience that of the last epoch
+last.safetensors   the training state after the last epoch
+summary.json       once it has ended; the command line puts loss.png, confusion.png and misclassified.png beside it
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from ..backends.device import Device
+from ..config import Config
+from ..data.letters import Examples, Letters
+from ..errors import LettergpuError
+from ..files import replacing, unwritable
+from ..nn.network import Network
+from . import checkpoint
+from .calibration import calibrate
+from .loop import EpochReport, State, class_weights
+from .metrics import Evaluation, evaluate
+
+METRICS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+
+
+@contextmanager
+def _unseen(images: int) -> Iterator[Callable[[int], None]]:
+    yield lambda images: None
+
+
+@dataclass
+class Run:
+    """rows: the lines of metrics.csv. state: where the training stands, None before the first epoch.
+
+    made_folder: whether the folder is this run's own making.
+    """
+
+    folder: Path
+    config: Config
+    fingerprint: str
+    rows: list[dict[str, float]] = field(default_factory=list)
+    state: State | None = None
+    made_folder: bool = False
+    written_best: int = 0  # the epoch of the network in best.safetensors, as far as is known
+
+    @classmethod
+    def create(cls, out: Path | None, config: Config, letters: Letters) -> "Run":
+        """A new folder, by default runs/DATE-TIME-SHAPE-ACTIVATION. Raises LettergpuError if `out` holds anything."""
+        letters.hold_out(config.validation, config.seed)  # refused before all else
+        made_folder = out is None or not out.exists()
+        run = cls(_claim_folder(out, config), config, letters.fingerprint, made_folder=made_folder)
+        run._write_text("config.toml", config.to_toml())
+        return run
+
+    @classmethod
+    def resume(cls, folder: Path, changes: dict[str, Any]) -> "Run":
+        """An earlier run as it stood after its last finished epoch. changes: settings that may differ from now on."""
+        path = folder / checkpoint.LAST
+        if not path.is_file():
+            raise LettergpuError(f"--resume {folder}: it holds no {checkpoint.LAST}, so no epoch to go on from")
+        last = checkpoint.read(path)
+        if last.state is None:
+            raise LettergpuError(f"--resume {folder}: {path} holds a network but no training state")
+        rows = _read_metrics(folder / "metrics.csv", last.state.epoch)
+        return cls(folder, replace(last.config, **changes), last.fingerprint, rows, last.state)
+
+    def go_on_with(self, letters: Letters) -> None:
+        """Take up an earlier run again. Raises LettergpuError if it was trained on other letters so far."""
+        if letters.fingerprint != self.fingerprint:
+            raise LettergpuError(
+                f"--resume {self.folder}: it was trained on other letters than {letters.description}; "
+                "name its own with --data"
+            )
+        self.config = replace(self.config, data=letters.source)
+        for leftover in self.folder.glob(".*.part"):  # of a write that was killed
+            leftover.unlink()
+        self._write_text("config.toml", self.config.to_toml())
+
+    def discard(self) -> None:
+        """Take back a run that came to no epoch: what it wrote, and the folder if it made it."""
+        for name in ("config.toml", "metrics.csv", checkpoint.BEST):
+            (self.folder / name).unlink(missing_ok=True)
+        if self.made_folder:
+            self.folder.rmdir()
+
+    def record(self, report: EpochReport, *, write: bool = True) -> None:
+        """Write what an epoch came to, or keep it until the next call that does.
+
+        `last` is written at the end: a crash before it makes the epochs since the one before it run again.
+        """
+        self.rows.append({name: getattr(report, name) for name in METRICS})
+        self.state = report.state
+        if write:
+            self.write(report.network)
+
+    def write(self, network: Network) -> None:
+        """Write all that is recorded. network: what the state's parameters belong to."""
+        assert self.state is not None
+        with replacing(self.folder / "metrics.csv") as partial, partial.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(METRICS)
+            writer.writerows([f"{row[name]:.8g}" for name in METRICS] for row in self.rows)
+        identity = network, self.config, self.fingerprint, self.state
+        if self.state.best_epoch > self.written_best:
+            checkpoint.save(self.folder / checkpoint.BEST, *identity, best=True)
+            self.written_best = self.state.best_epoch
+        checkpoint.save(self.folder / checkpoint.LAST, *identity)
+
+    def finish(
+        self,
+        letters: Letters,
+        device: Device,
+        *,
+        evaluating: Callable[[int], Any] = _unseen,
+        draw: Callable[["Run", Examples, Network, Evaluation], None] = lambda *answered: None,
+    ) -> dict[str, Any]:
+        """Evaluate the best network, write summary.json, and return the summary.
+
+        evaluating: a context around all evaluations, made from their number of images; what it yields is called with
+        each batch's. draw: is given the run, the test letters, the network and its answers to them, before summary.json
+        is written, which says that a run has ended.
+        """
+        assert self.state is not None
+        last = checkpoint.read(self.folder / checkpoint.LAST, device).network
+        network = last.with_parameters(self.state.best_parameters).folded()
+        network.views = self.config.views
+        rows, held = letters.hold_out(self.config.validation, self.config.seed)
+        if self.config.calibrate:
+            counts = class_weights(letters.train.labels[rows], len(letters.classes), self.config.class_weight)
+            calibrate(network, letters.train.images[held], letters.train.labels[held], counts)
+        checkpoint.save(self.folder / checkpoint.BEST, network, self.config, self.fingerprint)
+        parts = {"train": letters.train.take(rows), "validation": letters.train.take(held), "test": letters.test}
+        alone = [network.member(number) for number in range(network.members)] if network.members > 1 else []
+        asked = [*((network, part) for part in parts.values()), *((member, letters.test) for member in alone)]
+        with evaluating(sum(len(part) for _, part in asked)) as on_batch:
+            results = [evaluate(each, part.images, part.labels, on_batch) for each, part in asked]
+        scores = [result.scores() for result in results]
+        summary: dict[str, Any] = dict(zip(parts, scores, strict=False))
+        if alone:
+            summary["members"] = scores[len(parts) :]
+        summary |= {
+            "parameters": int(network.parameters.shape[0]),
+            "epochs": self.state.epoch,
+            "best_epoch": self.state.best_epoch,
+            "seconds": round(sum(row["seconds"] for row in self.rows), 3),
+            "device": device.name,
+            "data": {"source": letters.source, "description": letters.description, "fingerprint": letters.fingerprint}
+            | {f"{name}_images": len(part) for name, part in parts.items()},
+        }
+        draw(self, letters.test, network, results[list(parts).index("test")])
+        self._write_text("summary.json", json.dumps(summary, indent=2) + "\n")
+        return summary
+
+    def _write_text(self, name: str, text: str) -> None:
+        with replacing(self.folder / name) as partial:
+            partial.write_text(text, encoding="utf-8")
+
+
+def _claim_folder(out: Path | None, config: Config) -> Path:
+    """Make the folder of a new run, so that no other run can take it."""
+    shape = "-".join(map(str, config.hidden)) or "perceptron"
+    name = f"{datetime.now():%Y%m%d-%H%M%S}-{shape}-{config.activation}"
+    for number in count(1):
+        folder = out or Path("runs") / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if out and (not out.is_dir() or any(out.iterdir())):
+                raise LettergpuError(
+                    f"--out {out}: it exists already; choose another, or go on with --resume {out}"
+                ) from None
+            if not out:
+                continue
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        return folder
+    raise AssertionError
+
+
+def _read_metrics(path: Path, epochs: int) -> list[dict[str, float]]:
+    """The lines of the first `epochs` epochs; a crash may have left one more."""
+    try:
+        with path.open(newline="") as file:
+            rows = [{name: float(row[name]) for name in METRICS} for row in csv.DictReader(file)][:epochs]
+        if [row["epoch"] for row in rows] != list(range(1, epochs + 1)):
+            raise ValueError(f"it lacks some of the epochs 1 to {epochs}")
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise LettergpuError(f"{path} is missing or damaged: {error}") from error
+    return rows

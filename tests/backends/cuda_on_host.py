@@ -1,0 +1,103 @@
+"""The kernels without a GPU: the text that CuPy would compile, compiled by g++ and run on NumPy arrays.
+
+`HostCupy` stands in for the module cupy in backends/cuda.py. The text and the header with the array classes are CuPy's.
+"""
+
+import ctypes
+import hashlib
+import math
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import cupy
+import numpy as np
+from cupy._core import _scalar
+from cupy_source import elementwise_source
+
+CUPY = Path(cupy.__file__).parent / "_core" / "include"
+INCLUDE = [CUPY, CUPY / "cupy" / "_cccl" / "libcudacxx", *Path(cupy.__file__).parent.parent.glob("nvidia/*/include")]
+SHIM = Path(__file__).with_name("cuda_on_host.h").read_text()
+
+
+@cache
+def folder():
+    """Where compiled kernels stay as long as the tests run."""
+    return tempfile.TemporaryDirectory()
+
+
+@cache
+def library(text):
+    """C++ text, with what stands in for CUDA above it, as a shared library."""
+    source = Path(folder().name) / f"{hashlib.sha256(text.encode()).hexdigest()}.cpp"
+    source.write_text(text)
+    command = ["g++", "-std=c++20", "-O1", "-w", "-shared", "-fPIC", "-pthread", *(f"-I{path}" for path in INCLUDE)]
+    subprocess.run([*command, "-o", source.with_suffix(".so"), source], check=True)
+    return ctypes.CDLL(str(source.with_suffix(".so")))
+
+
+def run(text, arguments):
+    """Call `run` of the text with the addresses of the arguments, arrays or NumPy's numbers."""
+    held = [np.asarray(argument) for argument in arguments]
+    library(text).run((ctypes.c_void_p * len(held))(*(a.ctypes.data for a in held)))
+
+
+def numbers(values):
+    return "{" + ", ".join(map(str, values)) + "}"
+
+
+def strides(array):
+    """An array's strides in bytes; where it is contiguous also those of axes of length 1, which NumPy leaves open."""
+    if not array.flags.c_contiguous:
+        return array.strides
+    return [array.itemsize * math.prod(array.shape[axis + 1 :]) for axis in range(array.ndim)]
+
+
+class ElementwiseKernel(cupy.ElementwiseKernel):
+    """Called with NumPy arrays instead of CuPy's."""
+
+    def __call__(self, *arguments):
+        text, taken, shape = elementwise_source(self, arguments)
+        made, passed = "", []
+        for i, argument in enumerate(taken):
+            ctype = _scalar.get_typename(argument.dtype)
+            if isinstance(argument, np.ndarray):
+                kind = f"CArray<{ctype}, {argument.ndim}, {str(argument.flags.c_contiguous).lower()}, true>"
+                made += f"const ptrdiff_t s{i}[] = {numbers(argument.shape)}, t{i}[] = {numbers(strides(argument))};\n"
+                made += f"{kind} a{i}(({ctype}*)arguments[{i}], s{i}, t{i});\n"
+                passed.append(f"a{i}")
+            else:
+                passed.append(f"*({ctype}*)arguments[{i}]")
+        made += f"const ptrdiff_t shape[] = {numbers(shape)};\n"
+        call = f"{self.name}({', '.join(passed)}, CIndexer<{len(shape)}, true>(shape));"
+        text += f'extern "C" void run(void** arguments) {{\n{made}in_blocks(3, 64, [&] {{ {call} }});\n}}\n'
+        run(SHIM + "#include <cupy/carray.cuh>\n" + text, taken)
+
+
+class RawKernel:
+    """Takes contiguous arrays and NumPy's numbers, and runs the 32 threads of a warp in lock step."""
+
+    def __init__(self, code, name):
+        self.code, self.name = code, name
+
+    def __call__(self, grid, block, arguments):
+        passed = []
+        for i, argument in enumerate(arguments):
+            ctype = _scalar.get_typename(argument.dtype)
+            if isinstance(argument, np.ndarray):
+                assert argument.flags.c_contiguous
+                passed.append(f"({ctype}*)arguments[{i}]")
+            else:
+                passed.append(f"*({ctype}*)arguments[{i}]")
+        call = f"in_warps({grid[0]}, {block[0]}, [&] {{ {self.name}({', '.join(passed)}); }});"
+        run(f'#define WARPS\n{SHIM}{self.code}extern "C" void run(void** arguments) {{ {call} }}', arguments)
+
+
+class HostCupy:
+    """What lettergpu.fused uses of cupy, on NumPy arrays."""
+
+    ElementwiseKernel, RawKernel, cuda = ElementwiseKernel, RawKernel, cupy.cuda
+
+    def __getattr__(self, name):
+        return getattr(np, name)

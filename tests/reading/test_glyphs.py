@@ -1,0 +1,292 @@
+import io
+
+import numpy as np
+import pictures
+import pytest
+from PIL import Image, ImageDraw
+
+from lettergpu.data.letters import load_test
+from lettergpu.errors import LettergpuError
+from lettergpu.reading import pictures as opening
+from lettergpu.reading.ink import find_ink
+from lettergpu.reading.layout import find_letters
+from lettergpu.reading.normalise import to_emnist
+from lettergpu.reading.pictures import open_page
+from lettergpu.reading.reader import Reader
+from lettergpu.reading.workaround import as_the_report_did
+
+
+@pytest.fixture(scope="module")
+def reader():
+    return Reader.of()
+
+
+def drawn(size=(240, 240), ink="black", paper="white", mode="RGB"):
+    """A T with round ends."""
+    image = Image.new(mode, size, paper)
+    pen = ImageDraw.Draw(image)
+    pen.line([(60, 60), (180, 60)], ink, 18)
+    pen.line([(120, 60), (120, 190)], ink, 18)
+    return image
+
+
+def saved(image, kind, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def transparent(ink):
+    return drawn(mode="RGBA", paper=(0, 0, 0, 0), ink=ink)
+
+
+def sixteen_bits():
+    return Image.fromarray(np.asarray(drawn().convert("L"), np.uint16) * 257)
+
+
+STORED = {
+    **{kind: lambda kind=kind: saved(drawn(), kind) for kind in opening.FORMATS},
+    "grey": lambda: saved(drawn().convert("L"), "PNG"),
+    "one bit": lambda: saved(drawn().convert("1"), "PNG"),
+    "palette": lambda: saved(drawn().convert("P"), "PNG"),
+    "palette with transparency": lambda: saved(transparent("navy").quantize(), "PNG"),
+    "CMYK": lambda: saved(drawn().convert("CMYK"), "JPEG"),
+    "grey with alpha": lambda: saved(transparent("black").convert("LA"), "PNG"),
+    "dark on transparent": lambda: saved(transparent("navy"), "PNG"),
+    "light on transparent": lambda: saved(transparent("white"), "PNG"),
+    "16 bits": lambda: saved(sixteen_bits(), "PNG"),
+    "32 bits": lambda: saved(Image.fromarray(np.asarray(drawn().convert("L"), np.int32) * 1000), "TIFF"),
+    "float": lambda: saved(Image.fromarray(np.asarray(drawn().convert("L"), np.float32) / 255), "TIFF"),
+    "several frames": lambda: saved(drawn(), "GIF", save_all=True, append_images=[Image.new("RGB", (240, 240))]),
+    "a Pillow image": drawn,
+    "an open file": lambda: io.BytesIO(saved(drawn(), "PNG")),
+    "a grey array": lambda: np.asarray(drawn().convert("L")),
+    "an RGBA array": lambda: np.asarray(drawn().convert("RGBA")),
+}
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_however_a_picture_is_stored_it_is_read(reader, name):
+    reading = reader.read(STORED[name]())
+    assert reading.text == "T"
+    left, top, right, bottom = reading.letters[0].box
+    assert abs(left - 60) < 8
+    assert abs(top - 51) < 8
+    assert abs(right - 181) < 8
+    assert abs(bottom - 191) < 8
+
+
+def test_a_rotation_told_by_exif_is_applied():
+    turned = drawn((240, 300)).rotate(90, expand=True)
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    page = open_page(saved(turned, "JPEG", exif=exif.tobytes()))
+    assert page.size == (240, 300)
+    assert page.pixels.shape == (300, 240, 3)
+    assert np.abs(page.pixels.astype(int) - np.asarray(drawn((240, 300)))).mean() < 2
+
+
+def test_a_large_picture_is_reduced_and_its_boxes_are_not(reader):
+    big = drawn().resize((5040, 5040))
+    page = open_page(saved(big, "JPEG"))
+    assert max(page.pixels.shape) <= opening.LONG_SIDE
+    left, top, right, bottom = reader.read(big).letters[0].box
+    assert np.allclose((left, top, right, bottom), np.array([60, 51, 181, 191]) * 21, atol=80)
+
+
+WRONG = {
+    "no bytes": (lambda: b"", "is empty"),
+    "text": (lambda: b"hello", "is no image that can be read"),
+    "an SVG": (lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is no image that can be read"),
+    "half a PNG": (lambda: saved(Image.effect_noise((99, 99), 50), "PNG")[:2000], "is damaged"),
+    "half a JPEG": (lambda: saved(drawn(), "JPEG")[:700], "is damaged"),
+    "too many bytes": (lambda: b"\x89PNG" + bytes(opening.MAX_BYTES), "larger than 10 MB"),
+    "a bomb": (lambda: saved(Image.new("1", (7000, 7000)), "PNG"), "49 megapixels: at most 40"),
+    "a huge bomb": (lambda: saved(Image.new("1", (20_000, 20_000)), "PNG"), "megapixels: at most 40"),
+    "a pixel": (lambda: saved(Image.new("RGB", (1, 1)), "PNG"), "no letter"),
+    "a row": (lambda: saved(Image.new("RGB", (500, 1)), "PNG"), "no letter"),
+    "white": (lambda: saved(Image.new("RGB", (300, 200), "white"), "PNG"), "no letter"),
+    "black": (lambda: saved(Image.new("L", (28, 28)), "PNG"), "no letter"),
+    "all transparent": (lambda: saved(Image.new("RGBA", (99, 99)), "PNG"), "no letter"),
+    "an empty array": (lambda: np.zeros((0, 5), np.uint8), "no pixels"),
+    "an array of floats": (lambda: np.zeros((5, 5)), "must be uint8"),
+    "no file": (lambda: "/nowhere.png", "there is no such file"),
+    "a folder": (lambda: "/", "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("form", ["auto", "single"])
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_read_is_told_in_a_sentence(reader, name, form):
+    source, said = WRONG[name]
+    with pytest.raises(LettergpuError, match=said) as caught:
+        reader.read(source(), form=form)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["white", "a pixel"])
+def test_the_reports_way_says_too_when_there_is_nothing(reader, name):
+    with pytest.raises(LettergpuError, match="no letter"):
+        reader.read(WRONG[name][0](), binarize="kmeans")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_noise_of_any_kind_ends_in_letters_or_a_sentence(reader, seed):
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(1, 400, 2)
+    noise = rng.integers(0, 256, (height, width, 3)) if seed % 2 else 200 + rng.normal(0, 2, (height, width))
+    try:
+        said = reader.read(noise.astype(np.uint8)).text
+    except LettergpuError as error:
+        said = str(error)
+    assert said.isupper() or "no letter" in said
+
+
+def pixels_of(image):
+    return np.asarray(image.convert("RGB"))
+
+
+def agreement(one, other):
+    """Intersection over union."""
+    return (one & other).sum() / (one | other).sum()
+
+
+@pytest.mark.parametrize(("binarize", "least"), [("otsu", 0.95), ("sauvola", 0.8)])  # a pixel wider
+@pytest.mark.parametrize(
+    ("ink", "paper"),
+    [("black", "white"), ("white", "black"), ("#c03030", "#f0e8d0"), ("#ffffff", "#205030"), ("#8080c0", "#c0c0c0")],
+)
+def test_ink_is_found_whatever_its_colour(ink, paper, binarize, least):
+    found = find_ink(pixels_of(drawn(ink=ink, paper=paper)), binarize)
+    truth = pixels_of(drawn())[:: found.scale, :: found.scale, 0] < 128
+    assert agreement(found.mask, truth) > least
+    assert abs(found.stroke * found.scale - 18) < 5
+    assert found.share.min() >= 0
+    assert found.share.max() <= 1
+
+
+def test_a_shadow_is_no_ink():
+    pixels = pixels_of(drawn()).astype(float) * 0.8 + 30
+    shadow = np.ones((240, 240, 1))
+    shadow[:, :130] = 0.55
+    shadow *= np.linspace(1.0, 0.7, 240)[:, None, None]
+    found = find_ink((pixels * shadow).astype(np.uint8))
+    truth = pixels_of(drawn())[:: found.scale, :: found.scale, 0] < 128
+    assert agreement(found.mask, truth) > 0.8
+
+
+def test_a_normalised_letter_has_emnists_size_and_place():
+    share = np.zeros((200, 300), np.float32)
+    share[40:160, 100:112] = 1
+    image = to_emnist(share, 12.0)
+    rows, columns = np.flatnonzero((image >= 128).any(axis=1)), np.flatnonzero((image >= 128).any(axis=0))
+    assert 22 <= rows[-1] - rows[0] + 1 <= 24
+    assert rows[0] + rows[-1] == 27
+    assert (columns[0] + columns[-1]) / 2 == 13.5
+    assert image.dtype == np.uint8
+    assert image.max() == 255
+
+
+@pytest.mark.parametrize("pen", [1.0, 40.0])
+def test_a_pen_unlike_emnists_is_evened_out(pen):
+    share = np.zeros((300, 300), np.float32)
+    half = int(pen / 2)
+    share[50 : 50 + max(1, int(pen)), 50:250] = 1
+    share[50:250, 149 - half : 150 + half] = 1
+    image = to_emnist(share, pen)
+    width = (image[18] / 255).sum()
+    assert 1.0 < width < 4.6
+
+
+def test_real_letters_come_back_from_large_pictures(reader, emnist):
+    examples, _ = load_test(str(emnist), "letters")
+    chosen = np.arange(0, len(examples.labels), 100)
+    images = examples.images[chosen]
+    direct = reader.network.predict_proba(images).argmax(axis=1)
+    back = []
+    for image in images:
+        large = Image.new("L", (140, 140))
+        large.paste(Image.fromarray(image).resize((112, 112), Image.Resampling.BICUBIC), (14, 14))
+        ink = find_ink(pixels_of(large))
+        back.append(to_emnist(ink.share, ink.stroke))
+    assert (reader.network.predict_proba(np.stack(back)).argmax(axis=1) == direct).mean() > 0.93
+
+
+def test_the_reports_way_step_by_step():
+    image = drawn(ink=(200, 30, 30), paper=(250, 250, 250))
+    glyph = as_the_report_did(open_page(image))
+    assert glyph.image.shape == (28, 28)
+    assert glyph.image[7, 14] > 200
+    assert glyph.image[20, 4] == 0
+    assert (glyph.image == as_the_report_did(open_page(Image.eval(image, lambda v: 255 - v))).image).mean() > 0.9
+    assert glyph.box == (0, 0, 240, 240)
+
+
+@pytest.mark.parametrize("tilt", [-8, 0, 7])
+def test_lines_words_and_boxes(reader, tilt):
+    picture = pictures.word(0, 3, source="strokes")
+    word = picture.image.convert("L")
+    page = Image.new("L", (word.width * 2 + 40, word.height * 2 + 40), "white")
+    places = [(20, 20), (word.width + 20, 20), (20, word.height + 30)]
+    for place in places:
+        page.paste(word, place)
+    turned = page.rotate(tilt, expand=True, fillcolor="white", resample=Image.Resampling.BICUBIC)
+    reading = reader.read(turned, form="text")
+    text = picture.text
+    assert reading.text == f"{text} {text}\n{text}"
+    angle = np.radians(tilt)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    truth = [
+        (np.add(place, (box[0], box[1])), np.add(place, (box[2], box[3]))) for place in places for box in picture.boxes
+    ]
+    for letter, (low, high) in zip(reading.letters, truth, strict=True):
+        middle = turn @ ((low + high) / 2 - np.array(page.size) / 2) + np.array(turned.size) / 2
+        left, top, right, bottom = letter.box
+        assert np.abs(middle - ((left + right) / 2, (top + bottom) / 2)).max() < 0.2 * (high - low).max()
+
+
+def test_a_dot_belongs_to_its_i_and_a_rule_to_nothing(reader):
+    image = Image.new("L", (700, 260), "white")
+    pen = ImageDraw.Draw(image)
+    pen.line([(0, 235), (700, 235)], 0, 3)
+    for x in (100, 300):
+        pen.line([(x, 100), (x, 200)], 0, 14)
+        pen.ellipse([x - 9, 55, x + 9, 73], 0)
+    pen.line([(420, 60), (420, 200), (500, 200)], 0, 14)
+    pen.point([(600, 30), (50, 120), (650, 190)], 0)
+    reading = reader.read(image)
+    assert len(reading.letters) == 3
+    assert reading.letters[0].box[1] < 60
+    assert reading.letters[0].box[3] < 210
+    assert reading.letters[2].top[0][0] == "L"
+
+
+def test_parts_above_each_other_are_one_letter(reader):
+    image = Image.new("L", (420, 260), "white")
+    pen = ImageDraw.Draw(image)
+    pen.line([(80, 50), (80, 200), (160, 200)], 0, 16)
+    pen.line([(230, 58), (350, 58)], 0, 16)
+    pen.line([(290, 78), (290, 208)], 0, 16)
+    reading = reader.read(image)
+    assert reading.text == "LT"
+    assert reading.letters[1].box[1] < 55
+    assert reading.letters[1].box[3] > 200
+
+
+def test_letters_of_a_tilted_line_are_turned_upright(reader):
+    picture = pictures.word(0, 5, source="strokes")
+    level = picture.image.convert("L")
+    level = Image.eval(level, lambda v: 255 - v) if np.asarray(level).mean() < 128 else level
+    tilted = level.rotate(11, expand=True, fillcolor=level.getpixel((0, 0)), resample=Image.Resampling.BICUBIC)
+    upright, turned = (reader.read(page).letters for page in (level, tilted))
+    assert len(turned) == len(upright) == len(picture.text)
+    off = [np.abs(a.image.astype(int) - b.image).mean() for a, b in zip(upright, turned, strict=True)]
+    assert np.mean(off) < 15
+
+
+def test_a_network_that_is_sure_of_nothing_still_gets_an_answer():
+    image = Image.new("L", (200, 160), "white")
+    for x in (80, 108):  # near enough to be an H without its bar
+        ImageDraw.Draw(image).line([(x, 30), (x, 130)], 0, 12)
+    lines = find_letters(find_ink(pixels_of(image)), lambda images: np.zeros((len(images), 26), np.float32))
+    assert sum(len(word) for line in lines for word in line) >= 1
