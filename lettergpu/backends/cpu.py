@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, partial
 from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -230,14 +230,6 @@ def _basis(waves: Any, length: int) -> Any:
     return np.ascontiguousarray(waves(np.zeros((1, 2, length), np.float32), SIDE).T)
 
 
-def softmax_cross_entropy(logits: Any, *rest: Any, **needs: Any) -> Any:
-    return _loss("softmax_cross_entropy", logits, *rest, **needs)
-
-
-def sigmoid_binary_cross_entropy(logits: Any, *rest: Any, **needs: Any) -> Any:
-    return _loss("sigmoid_binary_cross_entropy", logits, *rest, **needs)
-
-
 def _loss(
     name: str, logits: Any, labels: Any, weights: Any, batch: int, smoothing: float = 0.0, *, outcome: Any
 ) -> Any:
@@ -249,3 +241,7 @@ def _loss(
     made = outcome(np.empty(rows, np.float32), np.empty(rows, np.bool_), np.empty_like(logits))
     getattr(host, name)(*_at(logits, labels, weights, *made), rows, classes, batch, smoothing)
     return made
+
+
+softmax_cross_entropy = partial(_loss, "softmax_cross_entropy")
+sigmoid_binary_cross_entropy = partial(_loss, "sigmoid_binary_cross_entropy")

@@ -4,7 +4,7 @@ Each operation has the name and the arguments of the formula that it stands for,
 over. An activation without a kernel is left to the formulas.
 """
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import cupy
@@ -139,14 +139,6 @@ def _basis(waves: Any, length: int, dtype: str, device: str) -> Any:
     return waves(cupy.zeros((1, 2, length), dtype), SIDE)
 
 
-def softmax_cross_entropy(logits: Any, *rest: Any, **needs: Any) -> Any:
-    return _loss("softmax_cross_entropy", logits, *rest, **needs)
-
-
-def sigmoid_binary_cross_entropy(logits: Any, *rest: Any, **needs: Any) -> Any:
-    return _loss("sigmoid_binary_cross_entropy", logits, *rest, **needs)
-
-
 def _loss(
     name: str, logits: Any, labels: Any, weights: Any, batch: int, smoothing: float = 0.0, *, outcome: Any
 ) -> Any:
@@ -160,3 +152,7 @@ def _loss(
         grid, block = (-(-rows // WARPS),), (32 * WARPS,)
         _call(loss_kernel(name, logits.dtype.name), grid, block, (logits, labels, weights, *made, *sizes))
     return made
+
+
+softmax_cross_entropy = partial(_loss, "softmax_cross_entropy")
+sigmoid_binary_cross_entropy = partial(_loss, "sigmoid_binary_cross_entropy")

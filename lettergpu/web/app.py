@@ -20,6 +20,7 @@ import traceback
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,6 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .. import __version__
 from ..errors import LettergpuError
 from ..reading.reader import Reader
 from .queue import RETRY, Limits, Queue
@@ -61,7 +61,7 @@ def create_app(reader: Reader, *, loopback: bool = True, limits: Limits | None =
     queue = Queue(limits or Limits())
     network = reader.network
     described = {"sizes": network.sizes, "activation": network.activation, "loss": network.loss}
-    healthy = json.dumps({"status": "ok", "version": __version__, "network": described}).encode()
+    healthy = json.dumps({"status": "ok", "version": version("lettergpu"), "network": described}).encode()
 
     async def predict(request: Request) -> Response:
         options = _options(request.query_params)
