@@ -20,6 +20,8 @@ class Device:
 
     namespace: the array API namespace. handle: what its functions take as `device=`. fetch: a copy, or on the CPU
     the array itself, as a NumPy array. free: how many bytes of memory of its own it has left; None is the host's.
+    use: makes it the one that the calling thread works on, where a library has a current one; what has arrays here
+    calls it before it computes, as another device or thread may have had its turn.
     """
 
     name: str
@@ -27,12 +29,14 @@ class Device:
     handle: Any = None
     fetch: Callable[[Any], np.ndarray] = np.asarray
     free: Callable[[], int | None] = lambda: None
+    use: Callable[[], Any] = lambda: None
 
     def put(self, array: np.ndarray) -> Any:
         """The host array's values as an array on this device (on the CPU perhaps the same memory).
 
         CuPy copies through pinned memory, and does not wait for the GPU.
         """
+        self.use()
         return self.namespace.asarray(array, device=self.handle)
 
     def put_if_it_fits(self, array: np.ndarray) -> Any:
@@ -90,14 +94,13 @@ def _cuda(index: int, name: str, precision: str) -> Device:
     from cupy._core import _routines_linalg as products
 
     gpu = cupy.cuda.Device(index)
-    gpu.use()  # CuPy makes new arrays on the thread's current GPU
     kind = products.COMPUTE_TYPE_TF32 if precision == "tf32" else products.COMPUTE_TYPE_DEFAULT
     products.set_compute_type(cupy.float32, kind)
 
     def free() -> int:
         return gpu.mem_info[0] + cupy.get_default_memory_pool().free_bytes()
 
-    return Device(f"cuda:{index} ({name})", array_api_compat.cupy, gpu, cupy.asnumpy, free)
+    return Device(f"cuda:{index} ({name})", array_api_compat.cupy, gpu, cupy.asnumpy, free, gpu.use)
 
 
 def resolve(name: str, precision: str = "float32") -> tuple[Device, str]:

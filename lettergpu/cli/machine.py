@@ -4,7 +4,7 @@ import json
 import platform
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -20,7 +20,7 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Measure in half a minute how fast this machine trains and answers."""
-    from ..backends.device import CPU, cuda_devices, resolve
+    from ..backends.device import cuda_devices
 
     config = replace(
         Config.recipe("report"),
@@ -29,23 +29,22 @@ def bench(
         batch_size=Config.batch_size if batch_size is None else batch_size,
         augment="none",
     )
-    if device:
-        devices = [resolve(device)[0]]
-    else:
-        devices = [CPU, *(resolve(f"cuda:{i}")[0] for i in range(len(cuda_devices()[0])))]
-    found = _measured(config, devices)
+    names = [device] if device else ["cpu", *(f"cuda:{i}" for i in range(len(cuda_devices()[0])))]
+    found = _measured(config, names)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:
         _table(config, found)
 
 
-def _measured(config: Config, devices: list[Any]) -> dict[str, dict[str, float]]:
+def _measured(config: Config, names: list[str]) -> dict[str, dict[str, float]]:
     """Measure each device under a bar, and say what was found; the numbers of `short_form`, by the device's name."""
     from tqdm import tqdm
 
+    from ..backends.device import resolve
     from .benchmark import CALLS, short_form
 
+    devices = [resolve(name)[0] for name in names]
     found: dict[str, dict[str, float]] = {}
     with tqdm(total=len(devices) * (2 + len(CALLS)), leave=False, disable=None, bar_format="{desc} {bar}") as bar:
         for device in devices:
@@ -81,6 +80,7 @@ def info() -> None:
     """Show versions, devices, and what is usable and why not."""
     from ..backends.cpu import library
     from ..backends.device import cuda_details, cuda_devices
+    from .progress import working
 
     print(f"lettergpu {version('lettergpu')}, Python {platform.python_version()}, {platform.platform()}")
     for package in ("numpy", "array-api-compat", "cupy-cuda13x", "cupy-cuda12x", "safetensors", "matplotlib", "typer"):
@@ -88,10 +88,11 @@ def info() -> None:
             print(f"   {package:18}{version(package)}")
         except PackageNotFoundError:
             print(f"   {package:18}not installed")
-    names, trouble = cuda_devices()
     host, compiler = library()
     kernels = f"its kernels compiled by {compiler}" if host else f"by NumPy alone, which is slower: {compiler}"
-    print(f"Devices\n   cpu       usable, {kernels}")
+    print(f"Devices\n   cpu       usable, {kernels}", flush=True)
+    with working("asking CuPy for GPUs, which takes it a while the first time"):
+        names, trouble = cuda_devices()
     for index, name in enumerate(names):
         print(f"   cuda:{index}    {name}, usable: {cuda_details(index)}")
     if trouble:

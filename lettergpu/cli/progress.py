@@ -71,6 +71,13 @@ def drawing(steps: range) -> Iterable[int]:
 
 
 @contextmanager
+def working(said: str) -> Iterator[None]:
+    """A line on a terminal while something is done whose length nobody knows."""
+    with tqdm(total=0, desc=said, disable=None, leave=False, bar_format="{desc} ..."):
+        yield
+
+
+@contextmanager
 def evaluating(images: int) -> Iterator[Callable[[int], Any]]:
     """A bar on a terminal over so many images; what to call with each batch's number of them."""
     with tqdm(total=images, desc="Evaluating", unit=" images", unit_scale=True, disable=None, leave=False) as bar:

@@ -54,6 +54,7 @@ class Network:
             if name not in table:
                 raise ValueError(f"{name!r} is none of {', '.join(table)}")
         xp = device.namespace
+        device.use()
         self.sizes, self.activation, self.loss, self.device = tuple(sizes), activation, loss, device
         self.dtype, self.moment_norm, self.views = dtype, moment_norm, views
         self.classes = tuple(classes) if classes is not None else tuple(str(i) for i in range(sizes[-1]))
@@ -161,6 +162,7 @@ class Network:
 
         With several members: (members, batch, classes), of pixels for all or, (members, batch, inputs), for each.
         """
+        self.device.use()
         for layer in self.layers:
             x = layer.forward(x, keep=keep)
         return x

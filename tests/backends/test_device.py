@@ -1,5 +1,6 @@
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
 
 import array_api_strict
 import numpy as np
@@ -7,7 +8,10 @@ import pytest
 from conftest import SECOND
 
 from lettergpu.backends.device import CPU, Device, cuda_devices, resolve, shortage
+from lettergpu.config import Config
 from lettergpu.errors import LettergpuError
+from lettergpu.nn.network import Network
+from lettergpu.training.loop import fit
 
 
 def cupy_with(count, product):
@@ -75,3 +79,35 @@ def test_a_shortage_says_what_was_asked_and_what_is_free(monkeypatch):
 def test_other_names_are_refused(name):
     with pytest.raises(LettergpuError, match="choose auto, cpu, cuda or cuda:N"):
         resolve(name)
+
+
+@pytest.fixture
+def second():
+    """The second GPU, another one being current."""
+    names, trouble = cuda_devices()
+    if len(names) < 2:
+        pytest.skip(trouble or "there is no second GPU")
+    device = resolve("cuda:1")[0]
+    resolve("cuda:0")[0].use()
+    return device
+
+
+CONFIG = Config(hidden=(16,), batch_size=64, epochs=1, batch_norm=False)
+
+
+@pytest.mark.cuda
+def test_a_network_on_another_gpu_answers_whoever_asks(second):
+    images = np.random.default_rng(70).integers(0, 256, (9, 28, 28)).astype(np.uint8)
+    network = Network.begun(CONFIG, tuple("ABC"), second)
+    expected = Network.begun(CONFIG, tuple("ABC")).predict_proba(images)
+    np.testing.assert_allclose(network.predict_proba(images), expected, atol=1e-5)
+    with ThreadPoolExecutor(1) as other:
+        np.testing.assert_allclose(other.submit(network.predict_proba, images).result(), expected, atol=1e-5)
+
+
+@pytest.mark.cuda
+def test_two_gpus_train_in_turn(second, few_letters):
+    *_, alone = fit(CONFIG, few_letters, device=second)
+    pair = [fit(CONFIG, few_letters, device=resolve(name)[0]) for name in ("cuda:0", "cuda:1")]
+    for fitting in pair:
+        np.testing.assert_array_equal(next(fitting).state.parameters, alone.state.parameters)

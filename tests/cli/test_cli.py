@@ -128,7 +128,7 @@ def test_python_reads_the_run(run, few_letters):
 def test_evaluate_says_the_same_as_train(run, folder, few_letters, tmp_path):
     summary = json.loads((run / "summary.json").read_text())["test"]
     for target in ("run", "run/best.safetensors", "run/last.safetensors"):
-        done = lettergpu_("evaluate", target, "--data", folder, "--json", cwd=tmp_path)
+        done = lettergpu_("evaluate", target, "--data", folder, "--device", "cpu", "--json", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         table = json.loads(done.stdout)
         if "last" not in target:
