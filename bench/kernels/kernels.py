@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from lettergpu.kernels import FORMULAS, source
 
 from lettergpu.backends import cuda
@@ -26,7 +27,7 @@ from lettergpu.training.optimizers import Momentum
 
 sys.path.append(str(Path(__file__).parents[1] / "speed"))
 
-from rounds import RESULTS  # of speed/
+from rounds import RESULTS, machine, name_after  # of speed/
 
 SHAPES = {"256 x 512": (256, 512), "2^26": (2**17, 512)}
 
@@ -35,9 +36,9 @@ def contestants(shape: tuple[int, int]) -> dict[str, tuple[int, Callable[[], Any
     """What runs at this size: name -> (bytes an element moves at least, the call)."""
     import cupy
 
-    rng = cupy.random.default_rng(0)
-    z, g, out = (rng.standard_normal(shape, dtype=cupy.float32) for _ in range(3))
-    bias = rng.standard_normal(shape[1], dtype=cupy.float32)
+    rng = np.random.default_rng(0)
+    z, g, out = (cupy.asarray(rng.standard_normal(shape, np.float32)) for _ in range(3))
+    bias = cupy.asarray(rng.standard_normal(shape[1], np.float32))
     labels, ones = cupy.zeros(shape[0], cupy.int64), cupy.ones(shape[1], cupy.float32)
     flat = z.reshape(-1)
     settings = Momentum(flat, learning_rate=1e-9, momentum=0.9, nesterov=False, l2=0.0, decayed=0)
@@ -62,7 +63,7 @@ def contestants(shape: tuple[int, int]) -> dict[str, tuple[int, Callable[[], Any
         "tanhexp": lambda x: x * cupy.tanh(cupy.exp(x)),
     }
     for name, formula in textbook.items():
-        rows[f"{name} value, cupy.fuse"] = 8, partial(cupy.fuse(formula), z)
+        rows[f"{name} value, cupy.fuse"] = 8, partial(cupy.fuse(kernel_name=f"fused_{name}")(formula), z)
     return rows | torchs(z, g)
 
 
@@ -101,7 +102,7 @@ def main() -> None:
         seconds: dict[str, list[float]] = {name: [] for name in running}
         for _ in range(options.rounds):
             for name, (_, call) in running.items():
-                seconds[name].append(float(benchmark(call, n_repeat=5, n_warmup=1).gpu_times.min()))
+                seconds[name].append(float(benchmark(call, n_repeat=5, n_warmup=1, name=name).gpu_times.min()))
         medians = {name: statistics.median(taken) for name, taken in seconds.items()}
         count = shape[0] * shape[1]
         rates = {name: running[name][0] * count / taken for name, taken in medians.items()}
@@ -123,8 +124,8 @@ def main() -> None:
         print(f"\n{device.name}, {size}")
         for name, row in rows.items():
             print(f"  {name:34}{row['microseconds']:10.1f} us{row['GB/s']:9.0f} GB/s{row['of copy']:8.0%}")
-    gpu = "".join(c if c.isalnum() else "-" for c in device.name.lower()).strip("-")
-    (Path(options.json) if options.json else RESULTS / f"kernels-{gpu}.json").write_text(text)
+    name_after(device.name)
+    (Path(options.json) if options.json else RESULTS / f"kernels-{machine()}.json").write_text(text)
 
 
 if __name__ == "__main__":

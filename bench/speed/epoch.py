@@ -15,7 +15,8 @@ The peers, beside lettergpu, are left out where they are not installed (pip inst
   products-only  nothing but a step's products of matrices, by NumPy's BLAS into memory that is there already: the
                  floor of whoever uses that BLAS
   torch          PyTorch eager, as its tutorials have it
-  torch-compile  PyTorch, the whole step with its optimizer compiled; the compilation is not counted
+  torch-compile  PyTorch, the whole step with its optimizer compiled; the compilation is not counted. On a GPU that
+                 takes minutes, so there it takes part only where --peers names it
   jax            JAX, the whole epoch compiled as one scan over its steps; the compilation is not counted
   sklearn        scikit-learn's MLPClassifier, ReLU only: its own weights and order, its pixels made float beforehand,
                  and of the loss and the accuracy only the loss
@@ -37,7 +38,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from rounds import limit_threads, publish, report, seconds_in_turn, usable_cores
+from rounds import limit_threads, name_after, publish, report, seconds_in_turn, usable_cores
 
 from lettergpu.backends.device import resolve
 from lettergpu.cli.benchmark import COUNT, Epoch, Task, kernels, letters, products_only, training
@@ -275,6 +276,7 @@ def contestants(task: Task, peers: list[str]) -> dict[str, Callable[[], float]]:
     expected = np.asarray(first(1))
     taking_part = {"lettergpu": timed(first)}
     for name in peers:
+        print(f"{name} begins", file=sys.stderr)
         try:
             epoch = PEERS[name](task)
         except (ImportError, LeftOut) as reason:
@@ -308,6 +310,7 @@ def sweep(options: argparse.Namespace) -> None:
             print(f"{title} is left out: exit code {finished.returncode}", file=sys.stderr)
             continue
         result = json.loads(finished.stdout)
+        os.environ["LETTERGPU_BENCH_MACHINE"] = result["machine"]  # a GPU's figures are named after the GPU
         settings |= {key: value for key, value in result["settings"].items() if key.replace("_", "-") not in SWEEP}
         numbers["rows"][title], numbers["rounds"][title] = result["rows"], result["rounds"]
         seconds = [f"{result['rows'][name]:.2f}" if name in result["rows"] else "" for name in names]
@@ -331,12 +334,14 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--precision", choices=CHOICES["precision"], default=Config.precision)
     parser.add_argument("--ensemble", type=int, default=Config.ensemble)
-    parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS), metavar="NAME")
+    parser.add_argument("--peers", nargs="*", choices=list(PEERS), metavar="NAME")
     parser.add_argument("--images", type=int, default=COUNT)
     parser.add_argument("--letters", choices=("auto", "noise"), default="auto")
     parser.add_argument("--sweep", action="store_true")
     parser.add_argument("--json", metavar="FILE|-")
     options = parser.parse_args()
+    if options.peers is None:
+        options.peers = [name for name in PEERS if options.device == "cpu" or name != "torch-compile"]
     if options.sweep:
         sweep(options)
         return
@@ -344,6 +349,7 @@ def main() -> None:
     chosen = {name: getattr(options, name) for name in ("activation", "batch_size", "precision", "ensemble")}
     config = replace(Config.recipe("report"), augment="none", **chosen)
     device, _ = resolve(options.device, options.precision)
+    name_after(device.name)
     images, labels, kind = letters(options.images, options.letters)
     taking_part = contestants(Task(config, images, labels, device), options.peers)
     settings = {

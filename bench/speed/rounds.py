@@ -40,6 +40,12 @@ def machine() -> str:
     return re.sub(r"[^a-z0-9]+", "-", f"{name} {len(usable_cores())} cores".lower()).strip("-")
 
 
+def name_after(device: str) -> None:
+    """Have results bear the name of the device that they are of, such as cuda:0 (NVIDIA H100 80GB HBM3), if a GPU."""
+    if found := re.search(r"\((.+)\)", device):
+        os.environ["LETTERGPU_BENCH_MACHINE"] = re.sub(r"[^a-z0-9]+", "-", found[1].lower()).strip("-")
+
+
 def limit_threads(count: int | None) -> int:
     """Have this script compute on `count` cores, by default all usable ones; return how many that are.
 

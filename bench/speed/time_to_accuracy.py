@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from rounds import RESULTS, machine
+from rounds import RESULTS, machine, name_after
 
 from lettergpu.backends.device import Device, resolve
 from lettergpu.config import Config
@@ -50,6 +50,7 @@ def main() -> None:
     options = parser.parse_args()
     config, letters = Config.from_file(Path(options.recipe)), load_letters(options.data)
     device, _ = resolve(options.device, config.precision)
+    name_after(device.name)
     few = replace(letters, train=letters.train.take(np.arange(512)))
     began = time.perf_counter()
     next(fit(replace(config, epochs=1), few, device=device))
