@@ -99,6 +99,11 @@ def close(got, expected, rtol, atol):
     np.testing.assert_allclose(got.astype(np.float64), expected, rtol=rtol, atol=atol)
 
 
+def without_subnormals(values):
+    """As the kernels may take them, which CuPy compiles with -ftz=true: numbers below float32's normal ones as 0."""
+    return np.where(np.abs(values) < np.finfo(np.float32).tiny, np.copysign(0.0, values), values)
+
+
 def layouts(place, values):
     """The values (rows, width) as arrays there of the same content that lie differently in memory."""
     there = place.namespace.asarray
@@ -148,12 +153,15 @@ def test_gradient_before(name, dtype, place):
     z = with_special(rng.normal(0, 4, (19, 13)).astype(dtype))
     z[np.isnan(z)] = 0  # about a NaN the formulas of a slope differ
     upstream = rng.normal(size=(19, 13)).astype(dtype)
-    expected = ACTIVATIONS[name].slope(z.astype(np.float64)) * upstream
+    exact = z.astype(np.float64)
+    told, taken = (ACTIVATIONS[name].slope(of) * upstream for of in (exact, without_subnormals(exact)))
+    subnormal = without_subnormals(exact) != exact
     ways = zip(layouts(place, z), layouts(place, upstream), strict=True)
     for z_there, upstream_there in itertools.islice(ways, 4 if dtype == np.float32 else 1):
         delta = place.fetch(cuda.gradient_before(upstream_there, z_there, ACTIVATIONS[name]))
         assert delta.dtype == dtype
-        close(delta, expected, rtol=8 * eps(dtype), atol=4 * eps(dtype))
+        either = np.where(subnormal & (np.abs(delta - taken) < np.abs(delta - told)), taken, told)
+        close(delta, either, rtol=8 * eps(dtype), atol=4 * eps(dtype))
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (1, 1), (1, 63), (64, 1), (5, 13), (191, 1), (3, 64), (193, 1), (7, 111)])

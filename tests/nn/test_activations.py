@@ -53,7 +53,9 @@ def test_value_and_slope_are_the_reports(name, dtype, device):
     assert value.dtype == there.dtype
     assert slope.dtype == there.dtype
     wide = z.astype(np.longdouble)
-    np.testing.assert_allclose(device.fetch(value), EXACT[name](wide).astype(dtype), rtol=6 * eps, atol=4 * tiny)
+    # where a GPU takes e^z for 0, as it may a subnormal number, z e^z is 0 too, of a z down to ln(tiny / 2^23)
+    lost = 104 * tiny if "cupy" in device.namespace.__name__ and dtype == "float32" else 4 * tiny
+    np.testing.assert_allclose(device.fetch(value), EXACT[name](wide).astype(dtype), rtol=6 * eps, atol=lost)
     # a slope has zeros, near which only the error against the slope's own scale, 1, can be small
     np.testing.assert_allclose(device.fetch(slope), EXACT_SLOPE[name](wide).astype(dtype), rtol=9 * eps, atol=eps)
 
