@@ -102,7 +102,7 @@ def host_library(folder: Path) -> Library:
 def cuda_libraries(nvrtc: Nvrtc, folder: Path) -> dict[tuple[str, ...], Library]:
     """A library for each different PTX, under the architectures that get it: first the one with ARCHITECTURE."""
     names = [name for name, function in FUNCTIONS.items() if not function.jumps]
-    source = (HERE.parent / "kernels" / "activations.cuh").read_text()
+    source = (HERE.parents[1] / "kernels" / "activations.cuh").read_text()
     for name in names:
         call = f"*out = lettergpu::{FUNCTIONS[name].kernel};"
         source += f'extern "C" __global__ void {identifier(name)}(const float* in, float* out)'
