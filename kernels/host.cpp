@@ -20,6 +20,7 @@
 
 #include "assemble.cuh"
 #include "momentum.cuh"
+#include "philox.cuh"
 #include "threads.h"
 
 #if defined(__AVX512F__)
@@ -286,6 +287,13 @@ struct Squares {
     }
 };
 
+// Whether a map (2, length) leaves every pixel where it is
+static bool stays(const float* map, Index length) {
+    for (Index i = 0; i < 2 * length; i++)
+        if (map[i] != (i == 0 || i == length + 1 ? 1.0f : 0.0f)) return false;
+    return true;
+}
+
 static inline float target(Index c, Index label, Index classes, float smoothing) {
     return (c == label ? 1.0f - smoothing : 0.0f) + smoothing / classes;
 }
@@ -433,6 +441,27 @@ void gradient_before(const float* gradient, const float* slope, float* delta, In
     });
 }
 
+// drawn: (rows, count)
+void uniforms(const int64_t* rows, Index count, uint32_t low, uint32_t high, uint32_t epoch, uint32_t purpose, Index n,
+              float* drawn) {
+    in_parts(n, std::max<Index>(1, 1024 / std::max<Index>(count, 1)), [=](Index row, Index end) {
+        for (; row < end; row++)
+            for (Index i = 0; i < count; i += 4) {
+                const auto words = lettergpu::philox(rows[row], i / 4, epoch, purpose, low, high);
+                const Index left = std::min<Index>(4, count - i);
+                for (Index j = 0; j < left; j++) drawn[row * count + i + j] = lettergpu::uniform(words.w[j]);
+            }
+    });
+}
+
+// tables: (longer side, rounds)
+void permuted(const int64_t* numbers, const int64_t* tables, Index rounds, Index a, Index b, Index count,
+              int64_t* places) {
+    in_parts(count, 2048, [=](Index i, Index end) {
+        for (; i < end; i++) places[i] = lettergpu::permuted(numbers[i], tables, int(rounds), a, b, count);
+    });
+}
+
 // maps: (maps_given, 2, 3 + n n). waves: (n, SIDE)
 void assemble(const uint8_t* images, const int64_t* rows, const float* maps, Index maps_given, const float* waves,
               Index n, Index count, float* pixels) {
@@ -440,7 +469,7 @@ void assemble(const uint8_t* images, const int64_t* rows, const float* maps, Ind
         for (; place < end; place++) {
             const uint8_t* image = images + rows[place] * (SIDE * SIDE);
             float* x = pixels + place * (SIDE * SIDE);
-            if (place >= maps_given) {
+            if (place >= maps_given || stays(maps + 2 * place * (3 + n * n), 3 + n * n)) {
                 for (int i = 0; i < SIDE * SIDE; i++) x[i] = float(image[i]) / 255.0f;
                 continue;
             }

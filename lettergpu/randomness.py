@@ -1,7 +1,7 @@
-"""Random numbers as a function of (seed, purpose, epoch), never of history.
+"""Random numbers as a function of (seed, purpose, epoch), never of history: so a resumed run is the same run.
 
-So a resumed run is the same run, and both devices see the same weights, order and rotations: NumPy draws
-them on the host, once an epoch.
+Here for what NumPy draws once, on the host: the split, the first weights, the built-in letters. What each epoch needs
+anew is drawn where the training lives (nn/draws.py).
 """
 
 import numpy as np
@@ -9,6 +9,6 @@ import numpy as np
 PURPOSES = ("split", "parameters", "order", "rotation", "glyphs", "affine", "elastic")
 
 
-def generator(seed: int, purpose: str, epoch: int = 0) -> np.random.Generator:
-    """A fresh generator for one purpose in one epoch."""
-    return np.random.default_rng([seed, PURPOSES.index(purpose), epoch])
+def generator(seed: int, purpose: str) -> np.random.Generator:
+    """A fresh generator for one purpose."""
+    return np.random.default_rng([seed, PURPOSES.index(purpose), 0])

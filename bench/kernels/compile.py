@@ -42,6 +42,9 @@ def kernels(dtype: str) -> Iterator[tuple[str, str]]:
         "momentum_step": (cuda.momentum_kernel(), [(row, 0.1, 0.9, 0.0, 6, False, row, row)]),
         "assemble": (cuda.assemble_kernel(), [(images, rows, maps, 3, waves, 5, np.empty((6, 784), dtype))]),
     }
+    numbers, tables = np.empty(6, np.int64), np.empty((3, 12), np.int64)
+    calls["uniforms"] = cuda.uniforms_kernel(), [(rows, 5, 0, 0, 1, 2, np.empty((6, 5), np.float32))]
+    calls["permuted"] = cuda.permuted_kernel(), [(numbers, tables, 12, 2, 3, 6, numbers)]
     for formula in FORMULAS:
         bias_added = [(row, matrix, matrix), (row, square.T, square.T)]
         calls[f"activate_{formula}"] = cuda.activate_kernel(ACTIVATIONS[formula]), bias_added

@@ -28,7 +28,7 @@ FLAGS = ["-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping
 FLAGS += ["-fopenmp-simd", "-pthread", "-shared", "-fPIC"]
 NAMES = "identity", "sigmoid", "tanh", "relu", "leaky_relu", "swish", "mish", "tanhexp"  # as host.cpp's enum Activation
 
-P, N, F, FLAG = ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_float, ctypes.c_int
+P, N, F, FLAG, W = ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_float, ctypes.c_int, ctypes.c_uint32
 SIGNATURES = {
     "use_threads": [FLAG],
     "dense": [P, P, P, P, P, N, N, N, FLAG, F],
@@ -38,6 +38,8 @@ SIGNATURES = {
     "normalised": [P, P, P, P, P, P, P, P, N, N, FLAG, F, F, F],
     "gradient_before_normalised": [P, P, P, P, P, P, P, FLAG, N, N],
     "momentum_step": [P, P, P, N, N, F, F, F, FLAG],
+    "uniforms": [P, N, W, W, W, W, N, P],
+    "permuted": [P, P, N, N, N, N, P],
     "assemble": [P, P, P, N, P, N, N, P],
     "softmax_cross_entropy": [P, P, P, P, P, P, N, N, F, F],
     "sigmoid_binary_cross_entropy": [P, P, P, P, P, P, N, N, F, F],
@@ -211,6 +213,24 @@ def momentum_step(parameters: Any, gradients: Any, settings: Any) -> Any:
     rates = settings.learning_rate, settings.momentum, settings.l2, settings.nesterov
     host.momentum_step(*_at(parameters, settings.velocity, gradients), parameters.size, settings.decayed, *rates)
     return None
+
+
+def uniforms(rows: Any, count: int, of: Any) -> Any:
+    if not (host := _host()):
+        return NotImplemented
+    rows = np.ascontiguousarray(rows, np.int64)
+    drawn = np.empty((len(rows), count), np.float32)
+    host.uniforms(*_at(rows), count, *of, len(rows), *_at(drawn))
+    return drawn
+
+
+def permuted(numbers: Any, tables: Any, a: int, b: int) -> Any:
+    if not (host := _host()):
+        return NotImplemented
+    numbers, tables = (np.ascontiguousarray(array, np.int64) for array in (numbers, tables))
+    places = np.empty_like(numbers)
+    host.permuted(*_at(numbers, tables), tables.shape[1], a, b, len(numbers), *_at(places))
+    return places
 
 
 def assemble(images: Any, rows: Any, maps: Any, dtype: Any, *, waves: Any) -> Any:

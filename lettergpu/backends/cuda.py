@@ -50,6 +50,26 @@ def momentum_kernel() -> Any:
 
 
 @cache
+def uniforms_kernel() -> Any:
+    """Number i of (rows, count), each by itself: a word in four of what it computes, but nothing is fetched twice."""
+    body = """
+        const long long row = i / count, number = i - row * count;
+        const lettergpu::Words words = lettergpu::philox(rows[row], number / 4, epoch, purpose, low, high);
+        u = lettergpu::uniform(words.w[number % 4]);
+    """
+    inputs = "raw int64 rows, int64 count, uint32 low, uint32 high, uint32 epoch, uint32 purpose"
+    return cupy.ElementwiseKernel(inputs, "float32 u", body, "lettergpu_uniforms", preamble=source("philox.cuh"))
+
+
+@cache
+def permuted_kernel() -> Any:
+    """places; tables are indexed as flat."""
+    body = "places = lettergpu::permuted(number, tables, rounds, a, b, count);"
+    inputs = "int64 number, raw int64 tables, int32 rounds, int64 a, int64 b, int64 count"
+    return cupy.ElementwiseKernel(inputs, "int64 places", body, "lettergpu_permuted", preamble=source("philox.cuh"))
+
+
+@cache
 def assemble_kernel() -> Any:
     """Pixel i of a batch; images, rows and maps are indexed as flat."""
     body = f"x = T(lettergpu::assembled<{SIDE}, {SIDE}, C>(images, rows, maps, moved, waves, n, i));"
@@ -124,6 +144,18 @@ def momentum_step(parameters: Any, gradients: Any, settings: Any) -> None:
     rates = settings.learning_rate, settings.momentum, settings.l2
     kernel = momentum_kernel()
     _call(kernel, gradients, *rates, settings.decayed, settings.nesterov, parameters, settings.velocity)
+
+
+def uniforms(rows: Any, count: int, of: Any) -> Any:
+    drawn = cupy.empty((rows.shape[0], count), cupy.float32)
+    _call(uniforms_kernel(), rows, count, *of, drawn)
+    return drawn
+
+
+def permuted(numbers: Any, tables: Any, a: int, b: int) -> Any:
+    places = cupy.empty_like(numbers)
+    _call(permuted_kernel(), numbers, tables, tables.shape[1], a, b, numbers.shape[0], places)
+    return places
 
 
 def assemble(images: Any, rows: Any, maps: Any, dtype: Any, *, waves: Any) -> Any:

@@ -19,8 +19,8 @@ from ..config import Config
 from ..data import SIDE, glyphs
 from ..data.emnist import read
 from ..data.letters import Examples
+from ..nn.draws import permutation, stream
 from ..nn.network import Network
-from ..randomness import generator
 from ..training.loop import Trainer
 from .progress import drawing
 
@@ -53,7 +53,8 @@ class Task:
 
     def order(self, epoch: int) -> np.ndarray:
         """The rows of an epoch, as `Batches` draws them, (n,), of an ensemble (members, n)."""
-        orders = [generator(seed, "order", epoch).permutation(len(self.labels)) for seed in self.config.seeds]
+        numbers = np.arange(len(self.labels))
+        orders = [permutation(numbers, stream(seed, "order", epoch)) for seed in self.config.seeds]
         return orders[0] if len(orders) == 1 else np.stack(orders)
 
 

@@ -5,7 +5,7 @@ was trained with batch normalisation is folded into plain dense layers, but for 
 Header: `lettergpu` (the version of this format), `sizes`, `activation`, `loss`, `classes`, `moment_norm`, `views`,
 `members`, and `layout` (name -> [offset, shape] of each parameter in the flat vector), as JSON; a run's files also
 hold `config`, as TOML, `fingerprint` (sha256 of the training data) and, with a state, its `epoch`, `best_epoch`,
-`best_loss`.
+`best_loss`, and `draws`, how its orders and distortions were drawn.
 """
 
 import json
@@ -26,18 +26,20 @@ from ..nn.network import Network, layout
 from .loop import State
 
 FORMAT = "1"
+DRAWS = "2"  # by counters, nn/draws.py; a state that does not say was drawn otherwise, and cannot be gone on from
 BEST, LAST = "best.safetensors", "last.safetensors"
 BOXED = Path(__file__).parent / "models" / "boxed.safetensors"  # the network in the package
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file's content. state: None in a file that holds a network only."""
+    """A file's content. state: None in a file that holds a network only. draws: as DRAWS, of a state."""
 
     network: Network
     config: Config
     fingerprint: str
     state: State | None
+    draws: str = ""
 
 
 def save(
@@ -78,6 +80,7 @@ def save(
     else:
         tensors = {name: getattr(state, name) for name in ("parameters", "velocity", "best_parameters")}
         header |= {"epoch": str(state.epoch), "best_epoch": str(state.best_epoch), "best_loss": state.best_loss.hex()}
+        header["draws"] = DRAWS
     with replacing(path) as partial:
         partial.write_bytes(to_bytes(tensors, header))
 
@@ -139,7 +142,7 @@ def read(path: Path, device: Device = CPU) -> Checkpoint:
                 raise ValueError(f"epoch {state.epoch} with the best in epoch {state.best_epoch}")
     except (KeyError, ValueError, TypeError, IndexError, AttributeError, ArithmeticError) as error:
         raise LettergpuError(f"{path} is damaged: {error}") from error
-    return Checkpoint(network, config, header.get("fingerprint", ""), state)
+    return Checkpoint(network, config, header.get("fingerprint", ""), state, header.get("draws", ""))
 
 
 def is_boxed(path: Path) -> bool:

@@ -69,6 +69,11 @@ class Run:
         last = checkpoint.read(path)
         if last.state is None:
             raise LettergpuError(f"--resume {folder}: {path} holds a network but no training state")
+        if last.draws != checkpoint.DRAWS:
+            raise LettergpuError(
+                f"--resume {folder}: another version of lettergpu drew its orders and distortions in another way, so "
+                f"its training cannot go on as it began; begin it again with --recipe {folder / 'config.toml'}"
+            )
         rows = _read_metrics(folder / "metrics.csv", last.state.epoch)
         return cls(folder, replace(last.config, **changes), last.fingerprint, rows, last.state)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lettergpu.backends import cpu, dispatch
-from lettergpu.nn import layers, losses, pixels
+from lettergpu.nn import draws, layers, losses, pixels
 from lettergpu.nn.activations import ACTIVATIONS, Activation
 from lettergpu.nn.warps import rotations, waves
 from lettergpu.training import optimizers
@@ -29,6 +29,8 @@ OPERATIONS = [
     losses.sigmoid_binary_cross_entropy,
     optimizers.momentum_step,
     pixels.assemble,
+    draws.uniforms,
+    draws.permuted,
 ]
 SHAPES = [(1, 1, 1), (0, 5, 3), (12, 32, 32), (13, 33, 31), (256, 784, 26), (5, 2500, 65), (1100, 40, 70), (300, 7, 1)]
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-40, -1e-40, 88.0, -88.0, -104.0, 1e30, -1e30]

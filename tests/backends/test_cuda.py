@@ -20,7 +20,7 @@ from lettergpu.backends.device import CPU, cuda_devices, resolve
 from lettergpu.config import Config
 from lettergpu.data.letters import Examples
 from lettergpu.errors import LettergpuError
-from lettergpu.nn import layers, losses, pixels
+from lettergpu.nn import draws, layers, losses, pixels
 from lettergpu.nn.activations import ACTIVATIONS
 from lettergpu.nn.warps import rotations, waves
 from lettergpu.training import optimizers
@@ -45,12 +45,15 @@ OPERATIONS = [
     losses.sigmoid_binary_cross_entropy,
     optimizers.momentum_step,
     pixels.assemble,
+    draws.uniforms,
+    draws.permuted,
 ]
 
 
 def forget_kernels():
     """Those kept are CuPy's own or its stand-in's."""
     kernels = cuda.activate_kernel, cuda.gradient_kernel, cuda.momentum_kernel, cuda.assemble_kernel
+    kernels = *kernels, cuda.uniforms_kernel, cuda.permuted_kernel
     for kernel in (*kernels, cuda.loss_kernel):
         kernel.cache_clear()
 
@@ -250,6 +253,18 @@ def test_assemble(dtype, place):
         computed = eps(np.float64 if dtype == np.float64 else np.float32)
         close(got, expected, rtol=eps(dtype), atol=60 * computed)
         close(got[moved:], expected[moved:], rtol=eps(dtype), atol=0)
+
+
+def test_draws_have_the_bits_of_the_formulas(place):
+    rows, of = np.asarray([0, 5, 2**32 - 1, 7]), draws.stream(2**40 + 3, "elastic", 600)
+    for count in (1, 3, 57):
+        got = place.fetch(cuda.uniforms(place.put(np.repeat(rows, 2))[::2], count, of))
+        np.testing.assert_array_equal(got, draws.uniforms.__wrapped__(rows, count, of))
+    a, b = draws.sides(907)
+    tables = np.random.default_rng(38).integers(0, min(a, b), (max(a, b), 12))
+    got = place.fetch(cuda.permuted(place.put(np.arange(907)), place.put(tables), a, b))
+    np.testing.assert_array_equal(got, draws.permuted.__wrapped__(np.arange(907), tables, a, b))
+    assert len(np.unique(got)) == 907
 
 
 def test_assemble_from_any_layout(place):

@@ -22,7 +22,7 @@ SMALL = dataclasses.replace(
     Config.recipe("report"),
     hidden=(24, 16),
     batch_size=32,
-    learning_rate=0.03,
+    learning_rate=0.01,
     init="he",
     epochs=4,
     patience=0,
@@ -123,7 +123,7 @@ def test_nothing_crosses_to_the_host_during_an_epoch(few_letters, device, monkey
     for _ in range(2):
         monkeypatch.setattr(Trainer, "train", epoch_alone)
         next(fitting)
-    assert seen == [{"put": 2, "fetch": 0}] * 2  # the order and the rotations, of an epoch of ten batches
+    assert seen == [{"put": 0, "fetch": 0}] * 2  # what an epoch needs is drawn there
 
 
 def test_images_without_room_on_the_device_are_streamed(few_letters, device):
