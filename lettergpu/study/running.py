@@ -75,11 +75,12 @@ def train(
     `Run.finish` takes it.
     """
     folder, config = place.of(row), replace(row.config, data=place.letters.source)
-    if (folder / checkpoint.LAST).is_file():
+    last = folder / checkpoint.LAST
+    if last.is_file() and checkpoint.read(last).draws == checkpoint.DRAWS:
         run = Run.resume(folder, {})
         run.go_on_with(place.letters)
-    else:
-        shutil.rmtree(folder, ignore_errors=True)  # stopped before its first checkpoint
+    else:  # stopped before its first checkpoint, or begun by a version that drew otherwise
+        shutil.rmtree(folder, ignore_errors=True)
         run = Run.create(folder, config, place.letters)
     written, diverged, report = time.monotonic(), None, None
     try:

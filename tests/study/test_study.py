@@ -131,6 +131,18 @@ def test_stopped_and_begun_again_it_comes_to_the_same(tmp_path, few):
     assert running.finished(halves, row) == got
 
 
+def test_what_another_version_began_is_begun_anew(tmp_path, few, monkeypatch):
+    row = rows.Row("one", replace(rows.FULL_BATCH, hidden=(16,), epochs=6))
+    place, seen = running.Place(tmp_path, few, CPU), []
+    monkeypatch.setattr(checkpoint, "DRAWS", "1")
+    assert running.train(place, row, lambda _: None, seen.append, lambda: len(seen) >= 3) is None
+    monkeypatch.undo()
+    epochs = []
+    summary = running.train(place, row, lambda _: None, lambda run: epochs.append(run.state.epoch), lambda: False)
+    assert epochs == [1, 2, 3, 4, 5, 6]
+    assert summary["epochs"] == 6
+
+
 def test_ctrl_c_stops_at_a_checkpoint(tmp_path, few, capsys):
     threading.Timer(1.0, signal.raise_signal, [signal.SIGINT]).start()
     with pytest.raises(SystemExit, match="130"):
