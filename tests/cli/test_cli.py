@@ -157,7 +157,7 @@ def test_evaluate_says_the_same_as_train(run, folder, few_letters, tmp_path):
 def test_a_run_by_default_is_calibrated_once_it_has_ended(folder, tmp_path):
     best, command = tmp_path / "run" / "best.safetensors", ["train", "--data", folder, *SMALL]
     for out, extra in (("plain", ("--no-calibrate",)), ("run", ())):
-        done = lettergpu_(*command, *extra, "--label-smoothing", 0.3, "--out", out, cwd=tmp_path)
+        done = lettergpu_(*command, *extra, "--epochs", 8, "--label-smoothing", 0.3, "--out", out, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     before, after = (json.loads((tmp_path / out / "summary.json").read_text()) for out in ("plain", "run"))
     assert after["validation"]["loss"] < 0.9 * before["validation"]["loss"]
@@ -267,7 +267,7 @@ def test_interrupt_finishes_the_epoch_and_says_how_to_go_on(folder, tmp_path):
 
 
 def test_a_second_interrupt_stops_at_once(folder, tmp_path):
-    slow = ("--hidden", "1024,1024", "--batch-size", "1", "--lr", "0.001")
+    slow = ("--hidden", "2048,2048", "--batch-size", "1", "--lr", "0.001")
     with start(folder, *slow, "--epochs", "5000", "--patience", "0", "--out", "run") as process:
         wait_for(process, "epoch   1 ")
         for _ in range(2):
