@@ -13,9 +13,7 @@
 //
 // T, what the arrays hold, is defined above this text when it is compiled; C is what it is computed in.
 
-#include "activations.cuh"
-
-typedef lettergpu::Compute<T>::type C;
+#include "warps.cuh"
 
 namespace lettergpu {
 
@@ -24,10 +22,6 @@ LETTERGPU_FN double log_(double x) { return log(x); }
 LETTERGPU_FN float log1p_(float x) { return log1pf(x); }
 LETTERGPU_FN double log1p_(double x) { return log1p(x); }
 
-LETTERGPU_FN C warp_sum(C x) {
-    for (int distance = 16; distance; distance /= 2) x += __shfl_xor_sync(0xffffffffu, x, distance);
-    return x;
-}
 LETTERGPU_FN C warp_max(C x) {
     for (int distance = 16; distance; distance /= 2) x = at_least(x, __shfl_xor_sync(0xffffffffu, x, distance));
     return x;

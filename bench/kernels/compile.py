@@ -53,6 +53,9 @@ def kernels(dtype: str) -> Iterator[tuple[str, str]]:
     for kernel, (function, argument_lists) in calls.items():
         for arguments in argument_lists:
             yield kernel, HEADERS + elementwise_source(function, arguments)[0]
+    for pass_ in ("normalised", "gradient_before_normalised"):
+        for activation in ("mish", "tanhexp"):  # those that need the most
+            yield pass_, cuda.normalise_kernel(pass_, ACTIVATIONS[activation], name).code
     for loss in ("softmax_cross_entropy", "sigmoid_binary_cross_entropy"):
         yield loss, cuda.loss_kernel(loss, name).code
 

@@ -60,7 +60,8 @@ def registers_and_spills(text: str, name: str, architecture: str) -> tuple[int, 
     log = io.StringIO()
     options = (*compile_options(architecture), "-Xptxas=-v", "-Xptxas=--warn-on-spills")
     compiler._NVRTCProgram(text, name="kern.cu", method="cubin").compile(options, log)
-    (said,) = (entry for entry in log.getvalue().split("Compiling entry function")[1:] if f"{name}'" in entry)
+    own = re.compile(rf"'(lettergpu_)?{name}'")
+    (said,) = filter(own.search, log.getvalue().split("Compiling entry function")[1:])
     registers = re.search(r"Used (\d+) registers", said)
     assert registers, said
     return int(registers[1]), sum(int(n) for n in re.findall(r"(\d+) bytes spill", said))

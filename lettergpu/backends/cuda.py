@@ -5,6 +5,7 @@ over. An activation without a kernel is left to the formulas.
 """
 
 from functools import cache, partial
+from math import prod
 from typing import Any
 
 import cupy
@@ -21,6 +22,8 @@ TYPES = {  # how a dtype's name is made known to a kernel that is not elementwis
     "bfloat16": "#include <cupy/bfloat16.cuh>\ntypedef bfloat16 T;\n",
 }
 WARPS = 4  # rows a block of the losses' kernels takes
+NODES = 8  # that a block normalises: of each row 32 bytes of float32, what memory hands out at once
+IDENTITY = {"value": "z_", "slope": "C(1)"}
 
 
 @cache
@@ -37,8 +40,21 @@ def gradient_kernel(activation: Any) -> Any:
     return _elementwise(f"gradient_before_{activation.name}", "T gradient, T z", "T delta", body, "activations.cuh")
 
 
+@cache
+def normalise_kernel(name: str, activation: Any, dtype: str) -> Any:
+    """One of normalise.cu's, for an activation and for arrays of this dtype."""
+    defined = "".join(f"#define {part.upper()}(z_) {_formula(activation, part)}\n" for part in ("value", "slope"))
+    return cupy.RawKernel(TYPES[dtype] + defined + source("normalise.cu"), name)
+
+
 def _formula(activation: Any, part: str) -> str:
+    if activation.name == "identity":
+        return IDENTITY[part]
     return "lettergpu::" + FORMULAS[activation.name].format(part, leak=activation.leak)
+
+
+def _known(activation: Any) -> bool:
+    return activation.name == "identity" or activation.name in FORMULAS
 
 
 @cache
@@ -99,7 +115,7 @@ def _call(kernel: Any, *arguments: Any) -> None:
 
 
 def dense(x: Any, weight: Any, bias: Any, activation: Any, keep: bool) -> Any:
-    if bias is None or not (activation.name == "identity" or activation.name in FORMULAS):
+    if bias is None or not _known(activation):
         return NotImplemented
     z = x @ weight
     return activate(z, bias, activation), z
@@ -119,7 +135,7 @@ def activate(z: Any, bias: Any, activation: Any) -> Any:
 def gradient_before(gradient: Any, kept: Any, activation: Any) -> Any:
     if activation.name == "identity":
         return gradient
-    if activation.name not in FORMULAS:
+    if not _known(activation):
         return NotImplemented
     delta = cupy.empty_like(kept)
     _call(gradient_kernel(activation), gradient, kept, delta)
@@ -138,6 +154,55 @@ def set_gradients(weight_gradient: Any, bias_gradient: Any, x: Any, delta: Any, 
         bias_gradient += delta.sum(axis=-2)
     else:
         cupy.sum(delta, axis=-2, out=bias_gradient)
+
+
+def normalised(
+    z: Any, scale: Any, bias: Any, mean: Any, variance: Any, activation: Any, *, epsilon: float, pace: float
+) -> Any:
+    if not z.size or not _known(activation) or not _alike(z, scale, bias, mean, variance):
+        return NotImplemented
+    value, kept, per_deviation = cupy.empty_like(z), cupy.empty_like(z), cupy.empty_like(scale)
+    numbers = (_computed_in(z)(number) for number in (epsilon, pace))
+    arrays = z, scale, bias, mean, variance, value, kept, per_deviation
+    _per_node("normalised", activation, arrays, *numbers)
+    return value, kept, z, per_deviation
+
+
+def gradient_before_normalised(
+    gradient: Any,
+    kept: Any,
+    standard: Any,
+    factor: Any,
+    activation: Any,
+    scale_gradient: Any,
+    bias_gradient: Any,
+    add: bool,
+) -> Any:
+    arrays = gradient, kept, standard, factor, scale_gradient, bias_gradient
+    if not gradient.size or not _known(activation) or not _alike(*arrays):
+        return NotImplemented
+    delta = cupy.empty_like(gradient)
+    _per_node("gradient_before_normalised", activation, (*arrays, delta), cupy.bool_(add))
+    return delta
+
+
+def _alike(*arrays: Any) -> bool:
+    """Whether all are contiguous, and of one dtype that a kernel is compiled for."""
+    dtype = arrays[0].dtype
+    return dtype.name in TYPES and all(array.dtype == dtype and array.flags.c_contiguous for array in arrays)
+
+
+def _per_node(name: str, activation: Any, arrays: Any, *numbers: Any) -> None:
+    """Launch a kernel of normalise.cu on arrays of which the first is (..., rows, nodes)."""
+    *members, rows, nodes = arrays[0].shape
+    columns = prod(members) * nodes
+    sizes = (cupy.int64(size) for size in (rows, nodes, columns))
+    grid, block = (-(-columns // NODES),), (32 * NODES,)
+    _call(normalise_kernel(name, activation, arrays[0].dtype.name), grid, block, (*arrays, *sizes, *numbers))
+
+
+def _computed_in(array: Any) -> Any:
+    return cupy.float64 if array.dtype == cupy.float64 else cupy.float32
 
 
 def momentum_step(parameters: Any, gradients: Any, settings: Any) -> None:
@@ -178,8 +243,7 @@ def _loss(
     labels = cupy.ascontiguousarray(labels, cupy.int64)
     rows, classes = logits.shape
     made = outcome(cupy.empty(rows, logits.dtype), cupy.empty(rows, cupy.bool_), cupy.empty_like(logits))
-    computed_in = cupy.float64 if logits.dtype == cupy.float64 else cupy.float32
-    sizes = cupy.int64(rows), cupy.int32(classes), cupy.int64(batch), computed_in(smoothing)
+    sizes = cupy.int64(rows), cupy.int32(classes), cupy.int64(batch), _computed_in(logits)(smoothing)
     if rows:  # no launch has no blocks
         grid, block = (-(-rows // WARPS),), (32 * WARPS,)
         _call(loss_kernel(name, logits.dtype.name), grid, block, (logits, labels, weights, *made, *sizes))

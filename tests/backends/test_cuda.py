@@ -41,6 +41,8 @@ OPERATIONS = [
     layers.dense,
     layers.gradient_before,
     layers.set_gradients,
+    layers.normalised,
+    layers.gradient_before_normalised,
     losses.softmax_cross_entropy,
     losses.sigmoid_binary_cross_entropy,
     optimizers.momentum_step,
@@ -53,7 +55,7 @@ OPERATIONS = [
 def forget_kernels():
     """Those kept are CuPy's own or its stand-in's."""
     kernels = cuda.activate_kernel, cuda.gradient_kernel, cuda.momentum_kernel, cuda.assemble_kernel
-    kernels = *kernels, cuda.uniforms_kernel, cuda.permuted_kernel
+    kernels = *kernels, cuda.uniforms_kernel, cuda.permuted_kernel, cuda.normalise_kernel
     for kernel in (*kernels, cuda.loss_kernel):
         kernel.cache_clear()
 
@@ -175,6 +177,44 @@ def test_any_size(shape, place):
     expected = ACTIVATIONS["mish"].value(z.astype(np.float64) + bias)
     a = cuda.activate(place.put(z), place.put(bias), ACTIVATIONS["mish"])
     close(place.fetch(a), expected, rtol=1e-6, atol=1e-6)
+
+
+EACH_ONCE = [("identity", "float32"), ("leaky_relu", "float64"), *(("tanhexp", dtype) for dtype in DTYPES)]
+
+
+@pytest.mark.parametrize(("name", "dtype"), EACH_ONCE)
+@pytest.mark.parametrize("shape", [(1, 1), (2, 31), (40, 9), (3, 33, 17)], ids=str)
+def test_normalisation(name, shape, dtype, place):
+    dtype, activation, rng = dtype_of(dtype), ACTIVATIONS[name], np.random.default_rng(39)
+    *members, rows, nodes = shape
+    z = (5 + rng.normal(size=shape) * np.linspace(0.3, 3, nodes)).astype(dtype)
+    parts = [rng.normal(size=(*members, nodes)).astype(dtype) for _ in range(3)]
+    parts.append(np.abs(rng.normal(size=(*members, nodes))).astype(dtype))
+    parts[3][..., 0] = 0  # no batch before
+    there = [place.put(part.copy()) for part in parts]
+    exact = [part.astype(np.float64) for part in parts]
+    needs = {"epsilon": layers.EPSILON, "pace": layers.PACE}
+    ours = cuda.normalised(place.put(z.copy()), *there, activation, **needs)
+    expected = layers.normalised.__wrapped__(z.astype(np.float64), *exact, activation)
+    bar = 40 * eps(dtype) * max(1, float(expected[3].max()))
+    for got, of in zip(ours, expected, strict=True):
+        assert got.dtype == dtype
+        close(place.fetch(got), of, rtol=bar, atol=4 * bar)
+    for got, of in zip(there[2:], exact[2:], strict=True):
+        close(place.fetch(got), of, rtol=8 * eps(dtype), atol=8 * eps(dtype))
+
+    upstream, summed = rng.normal(size=shape).astype(dtype), np.empty((2, *members, nodes))
+    held = [place.fetch(part).astype(np.float64) for part in ours]
+    gradients = [place.put(np.full((*members, nodes), np.nan, dtype)) for _ in range(2)]
+    for add in (False, True):
+        delta = cuda.gradient_before_normalised(place.put(upstream), *ours[1:], activation, *gradients, add)
+        told = layers.gradient_before_normalised.__wrapped__(
+            upstream.astype(np.float64), *held[1:], activation, *summed, add
+        )
+    assert delta.dtype == dtype
+    close(place.fetch(delta), told, rtol=40 * eps(dtype), atol=40 * eps(dtype) * max(1, held[3].max()))
+    for got, of in zip(gradients, summed, strict=True):
+        close(place.fetch(got), of, rtol=40 * eps(dtype), atol=40 * eps(dtype) * rows**0.5)
 
 
 def outcome_there(place, generic, logits, labels, weights, batch, smoothing=0.0):
