@@ -1,9 +1,7 @@
 """`lettergpu bench` and `lettergpu info`: what this machine has, and how fast it is."""
 
 import json
-import platform
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
@@ -78,6 +76,9 @@ def _table(config: Config, found: dict[str, dict[str, float]]) -> None:
 
 def info() -> None:
     """Show versions, devices, and what is usable and why not."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
     from ..backends.cpu import library
     from ..backends.device import cuda_details, cuda_devices
     from .progress import working
