@@ -95,7 +95,7 @@ class RawKernel:
 
 
 class HostCupy:
-    """What lettergpu.fused uses of cupy, on NumPy arrays."""
+    """What backends/cuda.py uses of cupy, on NumPy arrays."""
 
     ElementwiseKernel, RawKernel, cuda = ElementwiseKernel, RawKernel, cupy.cuda
 

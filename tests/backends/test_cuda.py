@@ -1,4 +1,4 @@
-"""The fused operations, kernel by kernel, on the host and where there is one on a GPU, against the generic formulas."""
+"""The CUDA kernels, one by one, on the host and where there is one on a GPU, against the generic formulas."""
 
 import dataclasses
 import itertools
