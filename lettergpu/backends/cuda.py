@@ -13,6 +13,7 @@ import cupy
 from ..data import SIDE
 from ..errors import LettergpuError
 from ..kernels import FORMULAS, source
+from .cublas import product
 
 COMPUTE = "typedef lettergpu::Compute<T>::type C; "
 TYPES = {  # how a dtype's name is made known to a kernel that is not elementwise
@@ -66,6 +67,20 @@ def momentum_kernel() -> Any:
 
 
 @cache
+def window_kernel() -> Any:
+    """Number i of the rows from number * size + before on, of `width` numbers each."""
+    body = "taken = array[(number[0] * size + before) * width + i];"
+    inputs = "raw T array, raw int64 number, int64 size, int64 before, int64 width"
+    return cupy.ElementwiseKernel(inputs, "T taken", body, "lettergpu_window")
+
+
+@cache
+def count_in_kernel() -> Any:
+    body = "losses = T(C(losses) + C(loss)); right += is_right;"
+    return _elementwise("count_in", "T loss, bool is_right", "T losses, int64 right", body, "activations.cuh")
+
+
+@cache
 def uniforms_kernel() -> Any:
     """Number i of (rows, count), each by itself: a word in four of what it computes, but nothing is fetched twice."""
     body = """
@@ -115,9 +130,11 @@ def _call(kernel: Any, *arguments: Any) -> None:
 
 
 def dense(x: Any, weight: Any, bias: Any, activation: Any, keep: bool) -> Any:
-    if bias is None or not _known(activation):
+    if not _known(activation) or (bias is None and activation.name != "identity"):
         return NotImplemented
-    z = x @ weight
+    z = _product(x, weight)
+    if bias is None:
+        return z, z
     return activate(z, bias, activation), z
 
 
@@ -143,17 +160,28 @@ def gradient_before(gradient: Any, kept: Any, activation: Any) -> Any:
 
 
 def set_gradients(weight_gradient: Any, bias_gradient: Any, x: Any, delta: Any, add: bool) -> None:
-    x = x.swapaxes(-1, -2)
-    if add:
-        weight_gradient += x @ delta
-    else:
-        cupy.matmul(x, delta, out=weight_gradient)
+    _product(x.swapaxes(-1, -2), delta, weight_gradient, add=add)
     if bias_gradient is None:
         return
     if add:
         bias_gradient += delta.sum(axis=-2)
     else:
         cupy.sum(delta, axis=-2, out=bias_gradient)
+
+
+def gradient_of_input(delta: Any, weight: Any) -> Any:
+    return _product(delta, weight.swapaxes(-1, -2))
+
+
+def _product(a: Any, b: Any, out: Any = None, *, add: bool = False) -> Any:
+    """a b, into `out` or added to it."""
+    made = product(a, b, out, add=add)
+    if made is not NotImplemented:
+        return made
+    if add:
+        out += a @ b
+        return out
+    return cupy.matmul(a, b, out=out)
 
 
 def normalised(
@@ -209,6 +237,16 @@ def momentum_step(parameters: Any, gradients: Any, settings: Any) -> None:
     rates = settings.learning_rate, settings.momentum, settings.l2
     kernel = momentum_kernel()
     _call(kernel, gradients, *rates, settings.decayed, settings.nesterov, parameters, settings.velocity)
+
+
+def window(array: Any, number: Any, size: int, before: int, rows: int) -> Any:
+    taken = cupy.empty((rows, *array.shape[1:]), array.dtype)
+    _call(window_kernel(), array, number, size, before, prod(array.shape[1:]), taken)
+    return taken
+
+
+def count_in(losses: Any, right: Any, of_losses: Any, of_right: Any) -> None:
+    _call(count_in_kernel(), of_losses, of_right, losses, right)
 
 
 def uniforms(rows: Any, count: int, of: Any) -> Any:
