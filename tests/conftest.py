@@ -35,14 +35,19 @@ DEVICES = {
     "strict": lambda: _strict("strict", None),
     "strict-device1": lambda: _strict("strict-device1", SECOND),
     "cupy": lambda: resolve("cuda")[0],
+    "cupy-replayed": lambda: resolve("cuda")[0],
 }
 
 
-@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.cuda if name == "cupy" else ()) for name in DEVICES])
-def device(request):
-    """NumPy, also by the generic formulas alone, array_api_strict on both of its devices, CuPy if there is a GPU."""
-    if request.param == "cupy" and (trouble := cuda_devices()[1]):
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.cuda if "cupy" in name else ()) for name in DEVICES])
+def device(request, monkeypatch):
+    """NumPy, also by the generic formulas alone, array_api_strict on both of its devices.
+
+    CuPy, if there is a GPU, step by step and with steps that are recorded and replayed.
+    """
+    if "cupy" in request.param and (trouble := cuda_devices()[1]):
         pytest.skip(trouble)
+    monkeypatch.setenv("LETTERGPU_REPLAY", str(int(request.param == "cupy-replayed")))
     with numpy_by(None) if request.param == "numpy-formulas" else nullcontext():
         yield DEVICES[request.param]()
 

@@ -39,7 +39,9 @@ def kernels(dtype: str) -> Iterator[tuple[str, str]]:
     images, rows, maps = np.empty((9, 784), np.uint8), np.empty(6, np.int64), np.empty((3, 2, 28), dtype)
     waves = np.empty((28, 5), "float64" if dtype == "float64" else "float32")
     calls = {
-        "momentum_step": (cuda.momentum_kernel(), [(row, 0.1, 0.9, 0.0, 6, False, row, row)]),
+        "momentum_step": (cuda.momentum_kernel(), [(row, row[:1], 0.9, 0.0, 6, False, row, row)]),
+        "window": (cuda.window_kernel(), [(maps, rows[:1], 2, 1, 56, maps[:1])]),
+        "count_in": (cuda.count_in_kernel(), [(row, np.empty(8, bool), row, np.empty(8, np.int64))]),
         "assemble": (cuda.assemble_kernel(), [(images, rows, maps, 3, waves, 5, np.empty((6, 784), dtype))]),
     }
     numbers, tables = np.empty(6, np.int64), np.empty((3, 12), np.int64)

@@ -210,9 +210,15 @@ def gradient_before_normalised(
 def momentum_step(parameters: Any, gradients: Any, settings: Any) -> Any:
     if not (host := _host(parameters, gradients, settings.velocity)):
         return NotImplemented
-    rates = settings.learning_rate, settings.momentum, settings.l2, settings.nesterov
+    rate = np.asarray(settings.learning_rate).item()
+    rates = rate, settings.momentum, settings.l2, settings.nesterov
     host.momentum_step(*_at(parameters, settings.velocity, gradients), parameters.size, settings.decayed, *rates)
     return None
+
+
+def window(array: Any, number: Any, size: int, before: int, rows: int) -> Any:
+    first = int(number[0]) * size + before
+    return array[first : first + rows]
 
 
 def uniforms(rows: Any, count: int, of: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,20 @@ from ..errors import LettergpuError
 INSTALL_CUPY = "pip install -e '.[cuda13]' (or cuda12, as nvidia-smi says)"
 
 
+Repeated = Callable[[Iterable[Any]], Iterator[Any]]  # does some work for each part, and yields the part
+
+
+def one_by_one(work: Callable[[Any], None]) -> Repeated:
+    """`work(part)` for each part."""
+
+    def repeated(parts: Iterable[Any]) -> Iterator[Any]:
+        for part in parts:
+            work(part)
+            yield part
+
+    return repeated
+
+
 @dataclass(frozen=True)
 class Device:
     """A place for arrays.
@@ -21,7 +35,8 @@ class Device:
     namespace: the array API namespace. handle: what its functions take as `device=`. fetch: a copy, or on the CPU
     the array itself, as a NumPy array. free: how many bytes of memory of its own it has left; None is the host's.
     use: makes it the one that the calling thread works on, where a library has a current one; what has arrays here
-    calls it before it computes, as another device or thread may have had its turn.
+    calls it before it computes, as another device or thread may have had its turn. repeated: the fastest way to do some
+    work that is the same for equal parts, reads no number that the host changes, and asks nothing of the device.
     """
 
     name: str
@@ -30,6 +45,7 @@ class Device:
     fetch: Callable[[Any], np.ndarray] = np.asarray
     free: Callable[[], int | None] = lambda: None
     use: Callable[[], Any] = lambda: None
+    repeated: Callable[[Callable[[Any], None]], Repeated] = one_by_one
 
     def put(self, array: np.ndarray) -> Any:
         """The host array's values as an array on this device (on the CPU perhaps the same memory).
@@ -93,6 +109,8 @@ def _cuda(index: int, name: str, precision: str) -> Device:
     import cupy
     from cupy._core import _routines_linalg as products
 
+    from .replay import Replay
+
     gpu = cupy.cuda.Device(index)
     kind = products.COMPUTE_TYPE_TF32 if precision == "tf32" else products.COMPUTE_TYPE_DEFAULT
     products.set_compute_type(cupy.float32, kind)
@@ -100,7 +118,8 @@ def _cuda(index: int, name: str, precision: str) -> Device:
     def free() -> int:
         return gpu.mem_info[0] + cupy.get_default_memory_pool().free_bytes()
 
-    return Device(f"cuda:{index} ({name})", array_api_compat.cupy, gpu, cupy.asnumpy, free, gpu.use)
+    repeated = Replay if os.environ.get("LETTERGPU_REPLAY") == "1" else one_by_one
+    return Device(f"cuda:{index} ({name})", array_api_compat.cupy, gpu, cupy.asnumpy, free, gpu.use, repeated)
 
 
 def resolve(name: str, precision: str = "float32") -> tuple[Device, str]:

@@ -172,34 +172,38 @@ class Network:
         for layer in reversed(self.layers):
             gradient = layer.backward(gradient, add=add, first=layer is self.layers[0])
 
-    def answers(self, images: Any) -> Iterator[tuple[slice, Any]]:
+    def answers(self, images: Any, frames: Any = None) -> Iterator[tuple[slice, Any]]:
         """Logits of uint8 images (n, ...), a chunk at a time: (which rows, their logits (rows, classes)).
 
-        images: of `sizes[0]` pixels each, on the host or on the device.
+        images: of `sizes[0]` pixels each, on the host or on the device. frames: their `moment_frames`, if known.
         """
         xp, step = self.device.namespace, max(1, CHUNK // (self.views * self.members))
         for start in range(0, images.shape[0], step):
             rows = slice(start, min(start + step, images.shape[0]))
-            logits = self.forward(self._pixels(self.device.put(images[rows, ...])))  # (rows * views, classes)
+            some = self.device.put(images[rows, ...])
+            logits = self.forward(self._pixels(some, None if frames is None else frames[rows, ...]))
             if self.members > 1:
                 logits = xp.mean(logits, axis=0)
             if self.views > 1:
                 logits = xp.mean(xp.reshape(logits, (-1, self.views, logits.shape[1])), axis=1)
             yield rows, logits
 
-    def _pixels(self, images: Any) -> Any:
+    def _pixels(self, images: Any, frames: Any = None) -> Any:
         """What `forward` expects (n * views, inputs) of uint8 images (n, ...), the first one's views in front."""
         xp, dtype, there = self.device.namespace, self.parameters.dtype, self.device.handle
         count, side = images.shape[0], math.isqrt(self.sizes[0])
         flat = xp.reshape(images, (count, self.sizes[0]))
         if self.views == 1 and not self.moment_norm:
             return to_floats(flat, dtype)
-        maps = xp.asarray(view_maps(self.views, side, side), dtype=dtype, device=there)  # (views, 2, 3)
-        if self.moment_norm:
+        if self.moment_norm and frames is None:
             frames = moment_frames(xp.reshape(images, (count, side, side)), dtype)
-            maps = composed(frames[:, None, :, :], maps[None, :, :, :])  # (n, views, 2, 3)
-        else:
-            maps = xp.asarray(xp.broadcast_to(maps, (count, self.views, 2, 3)), copy=True)
+        maps = frames
+        if self.views > 1:
+            maps = xp.asarray(view_maps(self.views, side, side), dtype=dtype, device=there)  # (views, 2, 3)
+            if self.moment_norm:
+                maps = composed(frames[:, None, :, :], maps[None, :, :, :])  # (n, views, 2, 3)
+            else:
+                maps = xp.asarray(xp.broadcast_to(maps, (count, self.views, 2, 3)), copy=True)
         rows = xp.arange(count * self.views, device=there) // self.views
         return assemble(flat, rows, xp.reshape(maps, (count * self.views, 2, 3)), dtype)
 

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from array_api_compat import array_namespace, device
 
 from ..backends.device import CPU, Device
+from ..backends.dispatch import dispatched
 from ..config import Config
 from ..data import SIDE
 from ..data.letters import Examples
@@ -18,17 +20,21 @@ PIECE = 8192  # rows held as floats at once: a larger batch goes through the net
 
 
 class Part(NamedTuple):
-    """Where a piece lies in an epoch: rows `start` to `stop` of each network's order, in batch number `number`.
+    """What a piece is of its batch: `rows` rows of `batch`, after the `before` first ones. Pieces alike are equal."""
 
-    batch: how many rows the whole batch has. first, last: whether the batch begins and ends with this piece.
-    """
-
-    start: int
-    stop: int
-    number: int
+    before: int
+    rows: int
     batch: int
-    first: bool
-    last: bool
+
+    @property
+    def first(self) -> bool:
+        """Whether the batch begins with this piece."""
+        return self.before == 0
+
+    @property
+    def last(self) -> bool:
+        """Whether it ends with this piece."""
+        return self.before + self.rows == self.batch
 
 
 class Piece(NamedTuple):
@@ -46,25 +52,30 @@ class Batches:
     """The letters that are trained on, where the training lives, and the ways of its epochs through them.
 
     letters: of the host, and `rows` those of them to train on. Images go to the device as bytes, once; the order of an
-    epoch and its maps are drawn there, and nothing is sent. Images that it has no room for stay on the host: then the
-    order comes back once an epoch, and each piece's images are sent while it computes.
-    parts: the pieces of every epoch. count: of the rows of all its networks.
+    epoch and its maps are drawn there, and nothing is sent. Images that it has no room for stay on the host, and are
+    `streamed`: the order comes back once an epoch, and each piece's images are sent while it computes.
+    frames: the `moment_frames` of all letters, or None. parts: the pieces of every epoch. count: of the rows of all its
+    networks. number: (1,) int64, on the device, how many batches of the epoch are done: who trains on one adds 1.
     """
 
     def __init__(self, letters: Examples, rows: np.ndarray, config: Config, device: Device, dtype: Any):
         self.config, self.device, self.dtype = config, device, dtype
+        xp, count = device.namespace, len(rows)
+        self.size = config.batch_size or count  # of a batch of one network, but for the last one
+        self.parts = list(_parts(count, self.size))
+        self.steps = sum(part.last for part in self.parts)
+        self.count = config.ensemble * count
         self.images = device.put_if_it_fits(letters.images.reshape(-1, SIDE * SIDE))
         self.labels = device.put(letters.labels)
-        self.parts = list(_parts(len(rows), config.batch_size or len(rows)))
-        self.steps = self.parts[-1].number + 1
-        self.count = config.ensemble * len(rows)
-        self._streamed = isinstance(self.images, np.ndarray) and device.namespace is not CPU.namespace
-        whole = self.parts[0].batch == len(rows)
+        self.streamed = isinstance(self.images, np.ndarray) and xp is not CPU.namespace
+        self.number = xp.zeros(1, dtype=xp.int64, device=device.handle)
+        whole = self.parts[0].batch == count
         # the order of a whole is of no consequence but for the way through memory
         self.rows, self._shuffled = device.put(np.sort(rows) if whole else rows), config.shuffle and not whole
-        self._numbers = device.namespace.arange(len(rows), dtype=device.namespace.int64, device=device.handle)
-        self._frames = device.put(_frames(letters.images)) if config.moment_norm else None
-        self._places = device.put(_in_parts(config.ensemble, len(rows), self.parts)) if config.ensemble > 1 else None
+        self._numbers = xp.arange(count, dtype=xp.int64, device=device.handle)
+        self.frames = device.put(_frames(letters.images)) if config.moment_norm else None
+        self._places = device.put(_in_parts(config.ensemble, count, self.size)) if config.ensemble > 1 else None
+        self._drawn: tuple[Any, ...] = ()  # the order, the labels and the maps of an epoch, always the same arrays
 
     def draw(self, epoch: int) -> None:
         """Draw the order and the maps of an epoch, whose pieces are then to be had; the first one is 1."""
@@ -72,12 +83,17 @@ class Batches:
         self.device.use()
         orders = [self._order_of(seed, epoch) for seed in seeds]
         maps = [self._maps_of(order, seed, epoch) for order, seed in zip(orders, seeds, strict=True)]
-        if self._places is None:
-            (self._order,), (self._maps,) = orders, maps
-        else:
-            self._order = xp.take(xp.concat(orders), self._places)
-            self._maps = xp.take(xp.concat(maps), self._places, axis=0) if maps[0].shape[0] else maps[0]
-        self._order_here = self.device.fetch(self._order) if self._streamed else None
+        order, moves = orders[0], maps[0]
+        if self._places is not None:
+            order = xp.take(xp.concat(orders), self._places)
+            moves = xp.take(xp.concat(maps), self._places, axis=0) if moves.shape[0] else moves
+        drawn = order, xp.take(self.labels, order), moves
+        for kept, new in zip(self._drawn, drawn, strict=False):
+            kept[...] = new
+        self._drawn = self._drawn or drawn
+        self.number[...] = 0
+        if self.streamed:
+            self._sent, self._order_here = 0, self.device.fetch(order)
 
     def _order_of(self, seed: int, epoch: int) -> Any:
         """The rows in one network's order of an epoch."""
@@ -89,29 +105,40 @@ class Batches:
         """The maps of `moved` of these rows, (n, 2, 3) or with bends; of none if nothing moves them."""
         xp = self.device.namespace
         if self.config.augment == "none":
-            if self._frames is None:
+            if self.frames is None:
                 return xp.zeros((0, 2, 3), dtype=self.dtype, device=self.device.handle)
-            maps = xp.take(self._frames, order, axis=0)
+            maps = xp.take(self.frames, order, axis=0)
         else:
             maps = draw_maps(order, self.config, seed, epoch)
-            if self._frames is not None:  # letters are moved by their moments before all else
-                maps = composed(xp.take(self._frames, order, axis=0), maps)
+            if self.frames is not None:  # letters are moved by their moments before all else
+                maps = composed(xp.take(self.frames, order, axis=0), maps)
         return xp.astype(maps, self.dtype, copy=False)
 
-    def piece(self, number: int) -> Piece:
-        """The piece of that number, in the epoch that was drawn last."""
-        xp, members, (start, stop, *_) = self.device.namespace, self.config.ensemble, self.parts[number]
-        own = slice(members * start, members * stop)
-        source, taken = self.images, self._order[own]
-        labels = xp.take(self.labels, taken)
-        if self._order_here is not None:
-            source = self.device.put(self.images[self._order_here[own]])
-            taken = xp.arange(own.stop - own.start, device=self.device.handle)
-        maps = self._maps[own, ...] if self._maps.shape[0] else self._maps
-        x = assemble(source, taken, maps, self.dtype)
+    def piece(self, part: Part) -> Piece:
+        """That part of the batch whose number is reached, in the epoch that was drawn last."""
+        xp, members = self.device.namespace, self.config.ensemble
+        sizes = members * self.size, members * part.before, members * part.rows
+        order, labels, maps = (window(a, self.number, *sizes) if a.shape[0] else a for a in self._drawn)
+        source = self.images
+        if self.streamed:
+            source = self.device.put(self.images[self._order_here[self._sent :][: sizes[2]]])
+            self._sent += sizes[2]
+            order = xp.arange(sizes[2], device=self.device.handle)
+        x = assemble(source, order, maps, self.dtype)
         if members > 1:
-            x = xp.reshape(x, (members, stop - start, x.shape[1]))
+            x = xp.reshape(x, (members, part.rows, x.shape[1]))
         return Piece(x, labels)
+
+
+@dispatched
+def window(array: Any, number: Any, size: int, before: int, rows: int) -> Any:
+    """Of an array (n, ...) that comes in batches of `size` rows: of batch `number`, (1,) int64, `rows` after `before`.
+
+    The number lies where the array does, so that nobody waits for it; what is returned may be a view.
+    """
+    xp = array_namespace(array)
+    places = number * size + before + xp.arange(rows, dtype=number.dtype, device=device(array))
+    return xp.take(array, places, axis=0)
 
 
 def _frames(images: np.ndarray) -> np.ndarray:
@@ -122,17 +149,19 @@ def _frames(images: np.ndarray) -> np.ndarray:
 
 def _parts(count: int, size: int) -> Iterator[Part]:
     """Each piece of each batch of `size` rows."""
-    for number, begin in enumerate(range(0, count, size)):
-        end = min(begin + size, count)
-        for start in range(begin, end, PIECE):
-            stop = min(start + PIECE, end)
-            yield Part(start, stop, number, end - begin, start == begin, stop == end)
+    for begin in range(0, count, size):
+        batch = min(size, count - begin)
+        for before in range(0, batch, PIECE):
+            yield Part(before, min(PIECE, batch - before), batch)
 
 
-def _in_parts(members: int, count: int, parts: list[Part]) -> np.ndarray:
+def _in_parts(members: int, count: int, size: int) -> np.ndarray:
     """The places (members * count,) of `members` rows of numbers one after another, as an epoch takes them.
 
     What each member has of the first part, member by member, then of the second, and so on.
     """
-    places = np.arange(members * count).reshape(members, count)
-    return np.concatenate([places[:, part.start : part.stop].ravel() for part in parts])
+    places, begin, found = np.arange(members * count).reshape(members, count), 0, []
+    for part in _parts(count, size):
+        found.append(places[:, begin : begin + part.rows].ravel())
+        begin += part.rows
+    return np.concatenate(found)

@@ -4,17 +4,18 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ..backends.device import Device, resolve
+from ..backends.device import Device, Repeated, one_by_one, resolve
 from ..config import Config
 from ..data.letters import Examples, Letters
 from ..errors import LettergpuError
 from ..nn.losses import LOSSES
-from ..nn.network import Network
-from .batches import Batches
-from .metrics import Tally, loss_and_accuracy
+from ..nn.network import CHUNK, Network
+from .batches import Batches, Part, window
+from .metrics import Tally, tally_answers
 from .optimizers import Momentum
 from .schedules import learning_rates
 
@@ -117,7 +118,7 @@ def fit(
                 f"rate {config.learning_rate:g}: try --lr {config.learning_rate / 10:g}"
             )
         state = state.after(*trainer.snapshot(), val_loss, keep_last=not config.patience)
-        rate, seconds = trainer.optimizer.learning_rate, time.perf_counter() - began
+        rate, seconds = float(trainer.rates[epoch - 1, -1]), time.perf_counter() - began
         yield EpochReport(epoch, loss, accuracy, val_loss, val_accuracy, rate, seconds, network, state)
     network.parameters[...] = device.put(state.best_parameters)
 
@@ -126,7 +127,9 @@ class Trainer:
     """A network, what changes it, and the letters that it learns from and is validated on, all on one device.
 
     letters: of the host; rows: those of them to train on, held: those to validate on. An epoch is its steps, one after
-    another, and a step is a function of its number: all that it reads and writes is there before the epoch begins.
+    another. A step asks nothing of the host, which may thus record it once and have it repeated: all that it reads and
+    writes is on the device before the epoch begins, and so is its number.
+    rates: (epochs, steps), the learning rate of every step, on the host.
     """
 
     def __init__(
@@ -138,9 +141,14 @@ class Trainer:
         held: np.ndarray,
         device: Device,
     ):
-        self.config, self.device = config, device
+        self.config, self.device, xp = config, device, device.namespace
         self.network = Network.begun(config, classes, device)
         parameters = self.network.parameters
+        self.batches = Batches(letters, rows, config, device, parameters.dtype)
+        epochs, steps = range(1, config.epochs + 1), self.batches.steps
+        self.rates = np.asarray([list(learning_rates(config, epoch, steps)) for epoch in epochs]).reshape(-1, steps)
+        self._rates = xp.astype(device.put(self.rates), parameters.dtype)
+        self._rates_now = xp.zeros(steps, dtype=parameters.dtype, device=device.handle)  # of the epoch
         self.optimizer = Momentum(
             parameters,
             learning_rate=config.learning_rate,
@@ -149,14 +157,21 @@ class Trainer:
             l2=config.l2,
             decayed=self.network.weight_count,
         )
-        self.batches = Batches(letters, rows, config, device, parameters.dtype)
         validation = letters.take(held)
         self.held_images = device.put_if_it_fits(validation.images.reshape(len(held), self.network.sizes[0]))
         self.held_labels = device.put(validation.labels)
+        frames = self.batches.frames
+        self.held_frames = None if frames is None else xp.take(frames, device.put(held), axis=0)
         weights = class_weights(letters.labels[rows], len(classes), config.class_weight)
-        self.weights = device.namespace.astype(device.put(weights), parameters.dtype)  # (classes,)
-        self.tally = Tally(self.batches.count, self.weights)
+        self.weights = xp.astype(device.put(weights), parameters.dtype)  # (classes,)
         self.outcome = LOSSES[config.loss].outcome
+        self.tally = Tally(config.ensemble * max(part.rows for part in self.batches.parts), self.weights)
+        self.held_tally = Tally(min(CHUNK, len(held)), self.weights)
+        self._steps = self._repeated(self.step, self.batches.streamed)
+        self._validation = self._repeated(self._validate, isinstance(self.held_images, np.ndarray))
+
+    def _repeated(self, work: Callable[[Any], None], streamed: bool) -> Repeated:
+        return one_by_one(work) if streamed else self.device.repeated(work)
 
     def begin(self, state: State | None) -> State:
         """Stand where an earlier training stood, or where one begins; that state."""
@@ -170,29 +185,35 @@ class Trainer:
     def train(self, epoch: int, on_batch: Callable[[int], None] = lambda images: None) -> tuple[float, float]:
         """One pass over the training set; its mean loss and accuracy. The device is asked only at the end."""
         self.batches.draw(epoch)
-        self.rates = list(learning_rates(self.config, epoch, self.batches.steps))
-        for number, part in enumerate(self.batches.parts):
-            self.step(number)
-            on_batch(self.config.ensemble * (part.stop - part.start))
-        return self.tally.means()
+        self._rates_now[...] = self._rates[epoch - 1, :]
+        self.tally.clear()
+        for part in self._steps(self.batches.parts):
+            on_batch(self.config.ensemble * part.rows)
+        return self.tally.means(self.batches.count)
 
-    def step(self, number: int) -> None:
-        """Learn from a batch, or from a piece of one, of the epoch that was drawn."""
-        network, part, piece = self.network, self.batches.parts[number], self.batches.piece(number)
+    def step(self, part: Part) -> None:
+        """Learn from the batch whose number is reached in the epoch that was drawn, or from a part of it."""
+        network, piece = self.network, self.batches.piece(part)
         logits = network.forward(piece.x, keep=True)  # (rows, classes), or (members, rows, classes)
         rows = self.device.namespace.reshape(logits, (-1, logits.shape[-1]))
         outcome = self.outcome(rows, piece.labels, self.weights, part.batch, self.config.label_smoothing)
+        self.tally.add(outcome)
         gradient = self.device.namespace.reshape(outcome.gradient, logits.shape)
         network.backward(gradient, add=not part.first)
         if part.last:
-            self.optimizer.learning_rate = self.rates[part.number]
+            self.optimizer.learning_rate = window(self._rates_now, self.batches.number, 1, 0, 1)
             self.optimizer.step(network.parameters, network.gradients)
-        members = self.config.ensemble
-        self.tally.put(slice(members * part.start, members * part.stop), outcome)
+            self.batches.number += 1
 
     def validate(self) -> tuple[float, float]:
         """The mean loss and accuracy on the letters held out."""
-        return loss_and_accuracy(self.network, self.held_images, self.held_labels, self.weights)
+        self.held_tally.clear()
+        list(self._validation(["all"]))
+        return self.held_tally.means(self.held_labels.shape[0])
+
+    def _validate(self, part: str) -> None:
+        held = self.held_images, self.held_frames, self.held_labels
+        tally_answers(self.held_tally, self.network, *held, self.weights)
 
     def snapshot(self) -> tuple[np.ndarray, np.ndarray]:
         """The parameters and the velocity, copied to the host."""

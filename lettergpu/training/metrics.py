@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device
 
+from ..backends.dispatch import dispatched
 from ..data.letters import Examples
 from ..nn.losses import LOSSES, Outcome
 from ..nn.network import Network
@@ -57,34 +58,46 @@ class Evaluation:
 
 
 class Tally:
-    """Mean loss and accuracy of rows (count,) that come in parts, each to its place. The device is not asked before
-    `means`. like: an array whose dtype and place the losses have.
+    """Mean loss and accuracy of rows that come in parts of at most `rows`, summed up where they live.
+
+    The device is not asked before `means`. like: an array whose dtype and place the losses have.
     """
 
-    def __init__(self, count: int, like: Any):
+    def __init__(self, rows: int, like: Any):
         xp = array_namespace(like)
-        self.losses = xp.zeros(count, dtype=like.dtype, device=device(like))
-        self.right = xp.zeros(count, dtype=xp.bool, device=device(like))
+        self.losses = xp.zeros(rows, dtype=like.dtype, device=device(like))
+        self.right = xp.zeros(rows, dtype=xp.int64, device=device(like))
 
-    def put(self, rows: slice, outcome: Outcome) -> None:
-        """Take down what came of these rows."""
-        self.losses[rows], self.right[rows] = outcome.losses, outcome.right
+    def clear(self) -> None:
+        self.losses[...] = 0.0
+        self.right[...] = 0
 
-    def means(self) -> tuple[float, float]:
-        """The mean loss, and the share of right answers."""
+    def add(self, outcome: Outcome) -> None:
+        """Count in what came of some rows."""
+        rows = outcome.losses.shape[0]
+        count_in(self.losses[:rows], self.right[:rows], outcome.losses, outcome.right)
+
+    def means(self, count: int) -> tuple[float, float]:
+        """The mean loss, and the share of right answers, of so many rows."""
         xp = array_namespace(self.losses)
-        return float(xp.mean(self.losses)), float(xp.sum(xp.astype(self.right, xp.int64))) / self.right.shape[0]
+        return float(xp.sum(self.losses)) / count, float(xp.sum(self.right)) / count
 
 
-def loss_and_accuracy(network: Network, images: Any, labels: Any, class_weights: Any) -> tuple[float, float]:
-    """Mean weighted loss and top-1 accuracy.
+@dispatched
+def count_in(losses: Any, right: Any, of_losses: Any, of_right: Any) -> None:
+    """Add to the losses (rows,) and, int64, to the right answers (rows,)."""
+    losses += of_losses
+    right += array_namespace(right).astype(of_right, right.dtype)
 
-    All arrays are on the device: images (n, 784) uint8, labels (n,), class_weights (classes,).
+
+def tally_answers(tally: Tally, network: Network, images: Any, frames: Any, labels: Any, class_weights: Any) -> None:
+    """Count in the weighted losses and the right answers, without waiting for the device.
+
+    All arrays are on it: images (n, 784) uint8 and their frames, as `network.answers` takes them, labels (n,),
+    class_weights (classes,).
     """
-    tally = Tally(labels.shape[0], class_weights)
-    for rows, logits in network.answers(images):
-        tally.put(rows, LOSSES[network.loss].outcome(logits, labels[rows], class_weights, labels.shape[0]))
-    return tally.means()
+    for rows, logits in network.answers(images, frames):
+        tally.add(LOSSES[network.loss].outcome(logits, labels[rows], class_weights, labels.shape[0]))
 
 
 def evaluate(

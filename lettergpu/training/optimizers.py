@@ -13,12 +13,12 @@ class Momentum:
     Momentum 0 is plain gradient descent. Sutskever, Martens, Dahl, Hinton 2013, "On the importance of
     initialization and momentum in deep learning".
 
-    velocity: a vector like the parameters; the only state. The first `decayed` parameters, a network's weights,
-    have l2 w added to their gradient.
+    learning_rate: a number, or an array (1,) of one beside the parameters. velocity: a vector like the parameters; the
+    only state. The first `decayed` parameters, a network's weights, have l2 w added to their gradient.
     """
 
     def __init__(
-        self, parameters: Any, *, learning_rate: float, momentum: float, nesterov: bool, l2: float, decayed: int
+        self, parameters: Any, *, learning_rate: Any, momentum: float, nesterov: bool, l2: float, decayed: int
     ):
         self.learning_rate, self.momentum, self.nesterov = learning_rate, momentum, nesterov
         self.l2, self.decayed = l2, decayed

@@ -23,7 +23,7 @@ from lettergpu.errors import LettergpuError
 from lettergpu.nn import draws, layers, losses, pixels
 from lettergpu.nn.activations import ACTIVATIONS
 from lettergpu.nn.warps import rotations, waves
-from lettergpu.training import optimizers
+from lettergpu.training import batches, metrics, optimizers
 from lettergpu.training.loop import fit
 
 pytest.importorskip("cupy", reason="this needs pip install '.[kernels-check]'")
@@ -41,6 +41,7 @@ OPERATIONS = [
     layers.dense,
     layers.gradient_before,
     layers.set_gradients,
+    layers.gradient_of_input,
     layers.normalised,
     layers.gradient_before_normalised,
     losses.softmax_cross_entropy,
@@ -49,13 +50,22 @@ OPERATIONS = [
     pixels.assemble,
     draws.uniforms,
     draws.permuted,
+    batches.window,
+    metrics.count_in,
 ]
 
 
 def forget_kernels():
     """Those kept are CuPy's own or its stand-in's."""
     kernels = cuda.activate_kernel, cuda.gradient_kernel, cuda.momentum_kernel, cuda.assemble_kernel
-    kernels = *kernels, cuda.uniforms_kernel, cuda.permuted_kernel, cuda.normalise_kernel
+    kernels = (
+        *kernels,
+        cuda.window_kernel,
+        cuda.count_in_kernel,
+        cuda.uniforms_kernel,
+        cuda.permuted_kernel,
+        cuda.normalise_kernel,
+    )
     for kernel in (*kernels, cuda.loss_kernel):
         kernel.cache_clear()
 
@@ -270,10 +280,32 @@ def test_momentum_step(l2, nesterov, dtype, place):
     settings = {"learning_rate": 0.25, "momentum": 0.875, "nesterov": nesterov, "l2": l2, "decayed": 300}
     mine, generic = optimizers.Momentum(ours, **settings), optimizers.Momentum(exact, **settings)
     mine.velocity[...], generic.velocity[...] = place.put(v), v
+    if l2:  # a rate that lies where the parameters do
+        mine.learning_rate = place.put(np.full(1, 0.25, dtype))
     cuda.momentum_step(ours, place.put(g), mine)
     optimizers.momentum_step(exact, g.astype(np.float64), generic)
     close(place.fetch(ours), exact, rtol=4 * eps(dtype), atol=4 * eps(dtype))
     close(place.fetch(mine.velocity), generic.velocity, rtol=4 * eps(dtype), atol=4 * eps(dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+@pytest.mark.parametrize("shape", [(), (2, 5)])
+def test_window(shape, dtype, place):
+    array, number = np.random.default_rng(41).normal(size=(23, *shape)).astype(dtype), place.put(np.asarray([2]))
+    for size, before, rows in ((6, 0, 6), (6, 3, 2), (10, 0, 3), (10, 2, 1)):
+        got = cuda.window(place.put(array), number, size, before, rows)
+        assert got.dtype == array.dtype
+        np.testing.assert_array_equal(place.fetch(got), batches.window(array, np.asarray([2]), size, before, rows))
+        np.testing.assert_array_equal(place.fetch(got), array[2 * size + before :][:rows])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_count_in(dtype, place):
+    losses, right = (place.put(a) for a in (np.arange(5, dtype=dtype), np.arange(5)))
+    some = place.put(np.full(4, 0.5, dtype)), place.put(np.asarray([True, False, True, True]))
+    cuda.count_in(losses[:4], right[:4], *some)
+    assert place.fetch(losses).tolist() == [0.5, 1.5, 2.5, 3.5, 4]
+    assert place.fetch(right).tolist() == [1, 1, 3, 4, 4]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -374,7 +406,7 @@ def test_each_compiles_as_cupy_would_without_spilling(options):
     output = subprocess.check_output([sys.executable, BENCH / "compile.py", "--json", "-", *options], text=True)
     table = json.loads(output)
     expected = {f"{kind}_{name}" for kind in ("activate", "gradient_before") for name in FORMULAS}
-    assert set(table["rows"]) == expected | {generic.__name__ for generic in OPERATIONS[3:]}
+    assert set(table["rows"]) == expected | {generic.__name__ for generic in OPERATIONS[4:]}
     assert len(table["architectures"]) == (2 if "--architecture" in options else 7)
     for kernel, row in table["rows"].items():
         for dtype, figures in row.items():

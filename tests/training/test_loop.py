@@ -1,12 +1,14 @@
 import dataclasses
+import warnings
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import pytest
 from conftest import numpy_by
 
 from lettergpu.backends import dispatch
-from lettergpu.backends.device import CPU, Device
+from lettergpu.backends.device import CPU, Device, cuda_devices, resolve
 from lettergpu.config import Config
 from lettergpu.data.letters import Examples, load_letters
 from lettergpu.nn.activations import ACTIVATIONS
@@ -14,6 +16,7 @@ from lettergpu.nn.network import Network
 from lettergpu.randomness import generator
 from lettergpu.training import batches as batches_module
 from lettergpu.training import loop
+from lettergpu.training.batches import Batches
 from lettergpu.training.loop import Diverged, Trainer, class_weights, fit
 from lettergpu.training.metrics import Tally
 from lettergpu.training.schedules import learning_rates
@@ -89,7 +92,7 @@ def counting(device):
         there.crossings["fetch"] += 1
         return device.fetch(array)
 
-    there = Counting(device.name, device.namespace, device.handle, fetch)
+    there = Counting(device.name, device.namespace, device.handle, fetch, repeated=device.repeated)
     return there
 
 
@@ -111,7 +114,7 @@ def test_nothing_crosses_to_the_host_during_an_epoch(few_letters, device, monkey
 
     def epoch_alone(*arguments):
         before = dict(there.crossings)
-        monkeypatch.setattr(Tally, "means", lambda self: (0.0, 0.0))
+        monkeypatch.setattr(Tally, "means", lambda self, count: (0.0, 0.0))
         with unasked(there):
             real_epoch(*arguments)
         monkeypatch.undo()
@@ -124,6 +127,45 @@ def test_nothing_crosses_to_the_host_during_an_epoch(few_letters, device, monkey
         monkeypatch.setattr(Trainer, "train", epoch_alone)
         next(fitting)
     assert seen == [{"put": 0, "fetch": 0}] * 2  # what an epoch needs is drawn there
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"augment": "none", "activation": "relu", "l2": 1e-3, "batch_size": 0},
+        {"augment": "elastic", "moment_norm": True, "batch_norm": True, "patience": 3, "schedule": "cosine"},
+        {"ensemble": 3, "batch_norm": True, "augment": "affine", "loss": "sigmoid", "class_weight": "balanced"},
+    ],
+    ids=["rotated", "pieces", "distorted", "ensemble"],
+)
+def test_replayed_steps_are_the_steps(changes, few_letters, monkeypatch):
+    if trouble := cuda_devices()[1]:
+        pytest.skip(trouble)
+    from lettergpu.backends.replay import Replay
+
+    monkeypatch.setattr(batches_module, "PIECE", 150)
+    config = dataclasses.replace(SMALL, **{"batch_size": 48, "epochs": 5} | changes)
+    found = []
+    for replay in "01":
+        monkeypatch.setenv("LETTERGPU_REPLAY", replay)
+        device, recorded = resolve("cuda")[0], []
+        if replay == "1":
+            patched = partial(record_into, recorded, Replay._recorded)
+            monkeypatch.setattr(Replay, "_recorded", lambda *arguments, patched=patched: patched(*arguments))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            reports = list(fit(config, few_letters, device=device))
+        found.append([(report.train_loss, report.val_loss, report.state.parameters.tobytes()) for report in reports])
+    assert found[0] == found[1]
+    pieces = len(set(Batches(few_letters.train, np.arange(320), config, CPU, np.float32).parts))
+    assert len(recorded) == pieces + 1  # and the validation
+
+
+def record_into(recorded, real, replay, part):
+    recorded.append(part)
+    return real(replay, part)
 
 
 def test_images_without_room_on_the_device_are_streamed(few_letters, device):
@@ -361,14 +403,15 @@ def test_each_step_has_its_own_rate(few_letters):
 
     class Watched(loop.Momentum):
         def step(self, parameters, gradients):
-            seen.append(self.learning_rate)
+            seen.append(float(self.learning_rate[0]))
             super().step(parameters, gradients)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "Momentum", Watched)
         reports = list(fit(config, few_letters))
-    assert seen == [*learning_rates(config, 1, 10), *learning_rates(config, 2, 10)]
-    assert [report.learning_rate for report in reports] == [seen[9], seen[19]]
+    expected = [*learning_rates(config, 1, 10), *learning_rates(config, 2, 10)]
+    np.testing.assert_allclose(seen, expected, rtol=1e-7)
+    assert [report.learning_rate for report in reports] == [expected[9], expected[19]]
 
 
 @pytest.mark.parametrize("changes", [{"augment": "affine"}, {"label_smoothing": 0.1}, {"schedule": "cosine"}], ids=str)
