@@ -3,6 +3,7 @@
 import re
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 FORMULAS = {  # `value` and `slope` of z_ in activations.cuh, by the activation's name; C is what is computed in
     "sigmoid": "sigmoid_{}(z_)",
@@ -13,6 +14,19 @@ FORMULAS = {  # `value` and `slope` of z_ in activations.cuh, by the activation'
     "mish": "mish_{}(z_)",
     "tanhexp": "tanhexp_{}(z_)",
 }
+IDENTITY = {"value": "z_", "slope": "C(1)"}
+
+
+def known(activation: Any) -> bool:
+    """Whether there is code for it."""
+    return activation.name == "identity" or activation.name in FORMULAS
+
+
+def formula(activation: Any, part: str) -> str:
+    """The code for the `value` or the `slope` of an activation at z_."""
+    if activation.name == "identity":
+        return IDENTITY[part]
+    return "lettergpu::" + FORMULAS[activation.name].format(part, leak=activation.leak)
 
 
 @cache

@@ -18,7 +18,7 @@ from cupy.cuda import nvrtc
 from cupy_source import HEADERS, elementwise_source, registers_and_spills
 from lettergpu.kernels import FORMULAS
 
-from lettergpu.backends import cuda
+from lettergpu.backends import cuda, own
 from lettergpu.nn.activations import ACTIVATIONS
 
 sys.path.append(str(Path(__file__).parents[1] / "speed"))
@@ -55,6 +55,10 @@ def kernels(dtype: str) -> Iterator[tuple[str, str]]:
     for kernel, (function, argument_lists) in calls.items():
         for arguments in argument_lists:
             yield kernel, HEADERS + elementwise_source(function, arguments)[0]
+    for pass_ in ("dense_forward", "dense_backward") if name == "float32" else ():
+        for tile, at_once in (((64, 64), (4, 4)), ((32, 32), (4, 4)), ((64, 32), (1, 1))):  # the ends, and the worst
+            for tf32 in (False, True):
+                yield pass_, own.kernel(pass_, ACTIVATIONS["tanhexp"], tile, at_once, tf32).code
     for pass_ in ("normalised", "gradient_before_normalised"):
         for activation in ("mish", "tanhexp"):  # those that need the most
             yield pass_, cuda.normalise_kernel(pass_, ACTIVATIONS[activation], name).code
@@ -86,7 +90,7 @@ def main() -> None:
     print(f"CuPy {cupy.__version__}, NVRTC {version}, sm_{', sm_'.join(known)}: registers (bytes spilled)")
     print(f"{'':30}" + "".join(f"{dtype:>12}" for dtype in options.dtype))
     for kernel, row in rows.items():
-        cells = (f"{row[d]['registers']} ({row[d]['spilled_bytes']})" for d in options.dtype)
+        cells = (f"{row[d]['registers']} ({row[d]['spilled_bytes']})" if d in row else "" for d in options.dtype)
         print(f"{kernel:30}" + "".join(f"{cell:>12}" for cell in cells))
     (Path(options.json) if options.json else RESULTS / "compile.json").write_text(text)
 

@@ -12,7 +12,9 @@ import cupy
 
 from ..data import SIDE
 from ..errors import LettergpuError
-from ..kernels import FORMULAS, source
+from ..kernels import formula, known, source
+from . import own
+from .cpu import Slope
 from .cublas import product
 
 COMPUTE = "typedef lettergpu::Compute<T>::type C; "
@@ -24,38 +26,27 @@ TYPES = {  # how a dtype's name is made known to a kernel that is not elementwis
 }
 WARPS = 4  # rows a block of the losses' kernels takes
 NODES = 8  # that a block normalises: of each row 32 bytes of float32, what memory hands out at once
-IDENTITY = {"value": "z_", "slope": "C(1)"}
 
 
 @cache
 def activate_kernel(activation: Any) -> Any:
     """z <- z + bias; a = g(z)."""
-    body = f"z = T(C(z) + C(bias)); const C z_ = C(z); a = T({_formula(activation, 'value')});"
+    body = f"z = T(C(z) + C(bias)); const C z_ = C(z); a = T({formula(activation, 'value')});"
     return _elementwise(f"activate_{activation.name}", "T bias", "T z, T a", body, "activations.cuh")
 
 
 @cache
 def gradient_kernel(activation: Any) -> Any:
     """delta = gradient * g'(z)."""
-    body = f"const C z_ = C(z); delta = T(C(gradient) * {_formula(activation, 'slope')});"
+    body = f"const C z_ = C(z); delta = T(C(gradient) * {formula(activation, 'slope')});"
     return _elementwise(f"gradient_before_{activation.name}", "T gradient, T z", "T delta", body, "activations.cuh")
 
 
 @cache
 def normalise_kernel(name: str, activation: Any, dtype: str) -> Any:
     """One of normalise.cu's, for an activation and for arrays of this dtype."""
-    defined = "".join(f"#define {part.upper()}(z_) {_formula(activation, part)}\n" for part in ("value", "slope"))
+    defined = "".join(f"#define {part.upper()}(z_) {formula(activation, part)}\n" for part in ("value", "slope"))
     return cupy.RawKernel(TYPES[dtype] + defined + source("normalise.cu"), name)
-
-
-def _formula(activation: Any, part: str) -> str:
-    if activation.name == "identity":
-        return IDENTITY[part]
-    return "lettergpu::" + FORMULAS[activation.name].format(part, leak=activation.leak)
-
-
-def _known(activation: Any) -> bool:
-    return activation.name == "identity" or activation.name in FORMULAS
 
 
 @cache
@@ -130,7 +121,9 @@ def _call(kernel: Any, *arguments: Any) -> None:
 
 
 def dense(x: Any, weight: Any, bias: Any, activation: Any, keep: bool) -> Any:
-    if not _known(activation) or (bias is None and activation.name != "identity"):
+    if own.IN_USE and (made := own.dense(x, weight, bias, activation, keep)) is not NotImplemented:
+        return made
+    if not known(activation) or (bias is None and activation.name != "identity"):
         return NotImplemented
     z = _product(x, weight)
     if bias is None:
@@ -150,13 +143,32 @@ def activate(z: Any, bias: Any, activation: Any) -> Any:
 
 
 def gradient_before(gradient: Any, kept: Any, activation: Any) -> Any:
+    if isinstance(kept, Slope):
+        return gradient * kept.values
     if activation.name == "identity":
         return gradient
-    if not _known(activation):
+    if not known(activation):
         return NotImplemented
     delta = cupy.empty_like(kept)
     _call(gradient_kernel(activation), gradient, kept, delta)
     return delta
+
+
+def gradients(
+    gradient: Any,
+    kept: Any,
+    activation: Any,
+    x: Any,
+    weight: Any,
+    weight_gradient: Any,
+    bias_gradient: Any,
+    add: bool,
+    first: bool,
+) -> Any:
+    if not own.IN_USE or not (kept is None or isinstance(kept, Slope)):
+        return NotImplemented
+    slope = kept.values if kept else None
+    return own.gradients(gradient, slope, x, weight, weight_gradient, bias_gradient, add, first)
 
 
 def set_gradients(weight_gradient: Any, bias_gradient: Any, x: Any, delta: Any, add: bool) -> None:
@@ -187,7 +199,7 @@ def _product(a: Any, b: Any, out: Any = None, *, add: bool = False) -> Any:
 def normalised(
     z: Any, scale: Any, bias: Any, mean: Any, variance: Any, activation: Any, *, epsilon: float, pace: float
 ) -> Any:
-    if not z.size or not _known(activation) or not _alike(z, scale, bias, mean, variance):
+    if not z.size or not known(activation) or not _alike(z, scale, bias, mean, variance):
         return NotImplemented
     value, kept, per_deviation = cupy.empty_like(z), cupy.empty_like(z), cupy.empty_like(scale)
     numbers = (_computed_in(z)(number) for number in (epsilon, pace))
@@ -207,7 +219,7 @@ def gradient_before_normalised(
     add: bool,
 ) -> Any:
     arrays = gradient, kept, standard, factor, scale_gradient, bias_gradient
-    if not gradient.size or not _known(activation) or not _alike(*arrays):
+    if not gradient.size or not known(activation) or not _alike(*arrays):
         return NotImplemented
     delta = cupy.empty_like(gradient)
     _per_node("gradient_before_normalised", activation, (*arrays, delta), cupy.bool_(add))

@@ -43,9 +43,8 @@ class Dense:
         add: add to the gradients of the parameters instead, for a batch that comes in pieces.
         first: nothing lies before this layer; the gradient of its input is not computed, and None is returned.
         """
-        delta = gradient_before(gradient, self.kept, self.activation)  # (batch, fan_out)
-        set_gradients(self.weight_gradient, self.bias_gradient, self.x, delta, add)
-        return None if first else gradient_of_input(delta, self.weight)
+        own = self.weight_gradient, self.bias_gradient
+        return gradients(gradient, self.kept, self.activation, self.x, self.weight, *own, add, first)
 
     def folded(self) -> tuple[Any, Any]:
         """Weight and bias of the plain layer that answers as this one does when it does not learn."""
@@ -96,8 +95,7 @@ class NormalisedDense(Dense):
             self.bias_gradient,
             add,
         )
-        set_gradients(self.weight_gradient, None, self.x, delta, add)
-        return None if first else gradient_of_input(delta, self.weight)
+        return gradients(delta, None, self.activation, self.x, self.weight, self.weight_gradient, None, add, first)
 
     def folded(self) -> tuple[Any, Any]:
         factor = self.scale / array_namespace(self.scale).sqrt(self.variance + EPSILON)
@@ -165,6 +163,28 @@ def gradient_before_normalised(
         bias_gradient[...] = biases
     scales, biases = (total[..., None, :] / delta.shape[-2] for total in (scales, biases))
     return (delta - standard * scales - biases) * factor[..., None, :]
+
+
+@dispatched
+def gradients(
+    gradient: Any,
+    kept: Any,
+    activation: Activation,
+    x: Any,
+    weight: Any,
+    weight_gradient: Any,
+    bias_gradient: Any,
+    add: bool,
+    first: bool,
+) -> Any:
+    """All that a layer does on the way back, from what `dense` kept, or if None, from the gradient with respect to z.
+
+    Returns the gradient with respect to x, (batch, fan_in), or None if there is nothing before. bias_gradient: None
+    where there is no bias.
+    """
+    delta = gradient if kept is None else gradient_before(gradient, kept, activation)  # (batch, fan_out)
+    set_gradients(weight_gradient, bias_gradient, x, delta, add)
+    return None if first else gradient_of_input(delta, weight)
 
 
 @dispatched

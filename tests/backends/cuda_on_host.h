@@ -16,7 +16,7 @@ static int __popc(unsigned x) { return __builtin_popcount(x); }
 static int __popcll(unsigned long long x) { return __builtin_popcountll(x); }
 
 struct Dimensions { unsigned x = 1, y = 1, z = 1; };
-static thread_local Dimensions blockIdx, threadIdx, blockDim, gridDim;
+static Dimensions blockIdx, threadIdx, blockDim, gridDim;
 
 // A kernel whose threads know nothing of each other
 template <typename Kernel> void in_blocks(unsigned blocks, unsigned threads, Kernel kernel) {
@@ -26,39 +26,95 @@ template <typename Kernel> void in_blocks(unsigned blocks, unsigned threads, Ker
         for (threadIdx.x = 0; threadIdx.x < threads; threadIdx.x++) kernel();
 }
 
-#ifdef WARPS  // a kernel whose warps' lanes talk to each other
-#include <barrier>
-#include <thread>
+#ifdef TOGETHER  // a kernel whose threads talk to each other: each runs until it waits, then another one's turn comes
+#include <ucontext.h>
+#include <functional>
+#include <memory>
 #include <vector>
+#define __shared__ static
+#define __launch_bounds__(...)
 
-static std::barrier<> lanes(32);
-static double said[32];
-static thread_local int own_lane;
+enum State { RUNS, WAITS_FOR_WARP, WAITS_FOR_BLOCK, DONE };
+struct Thread {
+    ucontext_t context;
+    std::unique_ptr<char[]> stack{new char[1 << 17]};
+    State state = RUNS;
+    double said = 0;
+};
+static ucontext_t scheduler;
+static std::vector<Thread>* block_of_threads;
+static std::function<void()>* work_of_each;
 
-template <typename Kernel> void in_warps(unsigned blocks, unsigned threads, Kernel kernel) {
-    std::vector<std::thread> warp;
-    for (int lane = 0; lane < 32; lane++)
-        warp.emplace_back([=] {
-            own_lane = lane;
-            gridDim.x = blocks;
-            blockDim.x = threads;
-            for (blockIdx.x = 0; blockIdx.x < blocks; blockIdx.x++)
-                for (unsigned first = 0; first < threads; first += 32) {
-                    threadIdx.x = first + lane;
-                    kernel();
-                }
-        });
-    for (auto& thread : warp) thread.join();
+static Thread& own() { return (*block_of_threads)[threadIdx.x]; }
+static void wait(State reason) {
+    const unsigned self = threadIdx.x;
+    own().state = reason;
+    swapcontext(&own().context, &scheduler);
+    threadIdx.x = self;
+}
+static void run_one() {
+    (*work_of_each)();
+    own().state = DONE;
+}
+static bool all_wait(unsigned from, unsigned to, State reason) {
+    for (unsigned i = from; i < to; i++)
+        if ((*block_of_threads)[i].state != reason && (*block_of_threads)[i].state != DONE) return false;
+    return true;
 }
 
-static double heard(double value, int from) {
-    said[own_lane] = value;
-    lanes.arrive_and_wait();
-    const double result = said[from];
-    lanes.arrive_and_wait();
+static void run_block(unsigned threads) {
+    std::vector<Thread> all(threads);
+    block_of_threads = &all;
+    for (auto& thread : all) {
+        getcontext(&thread.context);
+        thread.context.uc_stack.ss_sp = thread.stack.get();
+        thread.context.uc_stack.ss_size = 1 << 17;
+        thread.context.uc_link = &scheduler;
+        makecontext(&thread.context, run_one, 0);
+    }
+    while (!all_wait(0, threads, DONE)) {
+        for (unsigned i = 0; i < threads; i++)
+            if (all[i].state == RUNS) {
+                threadIdx.x = i;
+                swapcontext(&scheduler, &all[i].context);
+            }
+        for (unsigned from = 0; from < threads; from += 32)
+            if (all_wait(from, from + 32, WAITS_FOR_WARP))
+                for (unsigned i = from; i < from + 32; i++)
+                    if (all[i].state != DONE) all[i].state = RUNS;
+        if (all_wait(0, threads, WAITS_FOR_BLOCK))
+            for (auto& thread : all)
+                if (thread.state != DONE) thread.state = RUNS;
+    }
+}
+
+template <typename Kernel> void in_turns(unsigned blocks, unsigned blocks_y, unsigned threads, Kernel kernel) {
+    std::function<void()> work = kernel;
+    work_of_each = &work;
+    gridDim.x = blocks;
+    gridDim.y = blocks_y;
+    blockDim.x = threads;
+    for (blockIdx.y = 0; blockIdx.y < blocks_y; blockIdx.y++)
+        for (blockIdx.x = 0; blockIdx.x < blocks; blockIdx.x++) run_block(threads);
+    blockIdx.y = 0;
+}
+
+static void __syncthreads() { wait(WAITS_FOR_BLOCK); }
+static void __threadfence() {}
+static unsigned atomicAdd(unsigned* to, unsigned value) {
+    const unsigned before = *to;
+    *to += value;
+    return before;
+}
+static double heard(double value, int lane) {
+    own().said = value;
+    wait(WAITS_FOR_WARP);
+    const double result = (*block_of_threads)[threadIdx.x / 32 * 32 + lane].said;
+    wait(WAITS_FOR_WARP);
     return result;
 }
-template <typename C> C __shfl_xor_sync(unsigned, C value, int distance) { return C(heard(value, own_lane ^ distance)); }
+template <typename C> C __shfl_sync(unsigned, C value, int lane) { return C(heard(value, lane)); }
+template <typename C> C __shfl_xor_sync(unsigned, C value, int distance) { return C(heard(value, threadIdx.x % 32 ^ distance)); }
 static bool __any_sync(unsigned, bool value) {
     bool any = false;
     for (int lane = 0; lane < 32; lane++) any |= heard(value, lane) != 0;

@@ -76,7 +76,7 @@ class ElementwiseKernel(cupy.ElementwiseKernel):
 
 
 class RawKernel:
-    """Takes contiguous arrays and NumPy's numbers, and runs the 32 threads of a warp in lock step."""
+    """Takes contiguous arrays and NumPy's numbers, and runs the threads of a block in turns."""
 
     def __init__(self, code, name):
         self.code, self.name = code, name
@@ -88,10 +88,13 @@ class RawKernel:
             if isinstance(argument, np.ndarray):
                 assert argument.flags.c_contiguous
                 passed.append(f"({ctype}*)arguments[{i}]")
+            elif argument.dtype == np.uintp:
+                passed.append("nullptr")
             else:
                 passed.append(f"*({ctype}*)arguments[{i}]")
-        call = f"in_warps({grid[0]}, {block[0]}, [&] {{ {self.name}({', '.join(passed)}); }});"
-        run(f'#define WARPS\n{SHIM}{self.code}extern "C" void run(void** arguments) {{ {call} }}', arguments)
+        sizes = f"{grid[0]}, {(*grid, 1)[1]}, {block[0]}"
+        call = f"in_turns({sizes}, [&] {{ {self.name}({', '.join(passed)}); }});"
+        run(f'#define TOGETHER\n{SHIM}{self.code}extern "C" void run(void** arguments) {{ {call} }}', arguments)
 
 
 class HostCupy:

@@ -406,7 +406,8 @@ def test_each_compiles_as_cupy_would_without_spilling(options):
     output = subprocess.check_output([sys.executable, BENCH / "compile.py", "--json", "-", *options], text=True)
     table = json.loads(output)
     expected = {f"{kind}_{name}" for kind in ("activate", "gradient_before") for name in FORMULAS}
-    assert set(table["rows"]) == expected | {generic.__name__ for generic in OPERATIONS[4:]}
+    expected |= {generic.__name__ for generic in OPERATIONS[4:]}
+    assert set(table["rows"]) - {"dense_forward", "dense_backward"} == expected
     assert len(table["architectures"]) == (2 if "--architecture" in options else 7)
     for kernel, row in table["rows"].items():
         for dtype, figures in row.items():

@@ -1,0 +1,133 @@
+"""What a dense layer takes on a GPU, there and back: by cuBLAS with kernels around it, and by products of our own.
+
+python bench/kernels/products.py [--batch-size 256 1024] [--precision float32 tf32] [--activation relu] [--members 1]
+                                 [--best 12] [--repeats 32] [--json FILE|-]
+
+Needs an NVIDIA GPU. The layers of 784-512-256-128-26. Microseconds in a CUDA graph that repeats the layer, the least of
+five launches. `own` is the plan that lettergpu takes, `best` the fastest of the --best plans that it thinks most of:
+where they part, `plan` in backends/own.py counts clocks wrongly.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from itertools import pairwise, product
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+from lettergpu.backends import own
+from lettergpu.backends.device import resolve
+from lettergpu.nn import layers
+from lettergpu.nn.activations import ACTIVATIONS
+
+sys.path.append(str(Path(__file__).parents[1] / "speed"))
+
+from rounds import RESULTS, machine, name_after  # of speed/
+
+SIZES = 784, 512, 256, 128, 26
+
+
+def microseconds(work: Callable[[], Any], repeats: int) -> float:
+    """Of one `work`, recorded so often that launching does not count."""
+    import cupy
+
+    stream, pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
+    with stream, cupy.cuda.using_allocator(pool.malloc):
+        work()
+        stream.begin_capture()
+        for _ in range(repeats):
+            work()
+        graph = stream.end_capture()
+        times = []
+        for _ in range(6):
+            begin, end = cupy.cuda.Event(), cupy.cuda.Event()
+            begin.record(stream)
+            graph.launch(stream)
+            end.record(stream)
+            end.synchronize()
+            times.append(cupy.cuda.get_elapsed_time(begin, end) * 1e3 / repeats)
+    return float(min(times[1:]))
+
+
+def passes(i: int, batch: int, members: int, activation: Any) -> dict[str, Callable[[bool], Any]]:
+    """The way there and the way back of layer i, each told whether by products of our own."""
+    import cupy
+
+    rng, outer = np.random.default_rng(0), (members,) if members > 1 else ()
+    fan_in, fan_out = SIZES[i : i + 2]
+    x, weight, bias, gradient = (
+        cupy.asarray(rng.standard_normal((*outer, *shape), np.float32))
+        for shape in ((batch, fan_in), (fan_in, fan_out), (fan_out,), (batch, fan_out))
+    )
+    of_weight, of_bias = cupy.empty_like(weight), cupy.empty_like(bias)
+    kept = {False: gradient, True: own.dense(x, weight, bias, activation, True)[1]}
+
+    def there(by_own: bool) -> None:
+        with patch.object(own, "IN_USE", by_own):
+            layers.dense(x, weight, bias, activation, True)
+
+    def back(by_own: bool) -> None:
+        with patch.object(own, "IN_USE", by_own):
+            layers.gradients(gradient, kept[by_own], activation, x, weight, of_weight, of_bias, False, i == 0)
+
+    return {"there": there, "back": back}
+
+
+def best(work: Callable[[bool], Any], most: int, repeats: int) -> tuple[own.Plan, float]:
+    """The fastest of the plans with the least clocks, and what it takes."""
+    asked: list[Any] = []
+
+    def taken(way: own.Plan) -> float:
+        with patch.object(own, "plan", lambda *arguments: way):
+            return microseconds(lambda: work(True), repeats)
+
+    with patch.object(own, "plan", lambda *arguments: asked.append(arguments) or own.plans(arguments[0])[0]):
+        work(True)
+    ways = sorted(own.plans(asked[0][0]), key=lambda way: own.clocks(way, *asked[0]))[:most]
+    times = {way: taken(way) for way in ways}
+    return min(times.items(), key=lambda item: item[1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch-size", nargs="+", type=int, default=[256, 1024])
+    parser.add_argument("--precision", nargs="+", choices=["float32", "tf32"], default=["float32", "tf32"])
+    parser.add_argument("--activation", choices=list(ACTIVATIONS), default="relu")
+    parser.add_argument("--members", type=int, default=1)
+    parser.add_argument("--best", type=int, default=12)
+    parser.add_argument("--repeats", type=int, default=32)
+    parser.add_argument("--json", metavar="FILE|-")
+    options = parser.parse_args()
+    device = resolve("cuda")[0]
+    name_after(device.name)
+    rows = []
+    print(f"{device.name}, microseconds, {options.activation}, {options.members} members")
+    print(f"{'':34}{'cuBLAS':>10}{'own':>10}{'best':>10}")
+    for precision, batch in product(options.precision, options.batch_size):
+        resolve("cuda", precision)
+        sums = [0.0] * 3
+        for i, (fan_in, fan_out) in enumerate(pairwise(SIZES)):
+            activation = ACTIVATIONS[options.activation if i < len(SIZES) - 2 else "identity"]
+            for way, work in passes(i, batch, options.members, activation).items():
+                times = [microseconds(lambda own=own, work=work: work(own), options.repeats) for own in (False, True)]
+                found, least = best(work, options.best, options.repeats)
+                name = f"{precision}, {batch}, {fan_in}-{fan_out} {way}"
+                figures = dict(zip(("cublas", "own", "best"), (*times, least), strict=True))
+                sums = [a + b for a, b in zip(sums, figures.values(), strict=True)]
+                print(f"{name:34}" + "".join(f"{t:10.2f}" for t in figures.values()), *found, flush=True)
+                rows.append({"what": name} | figures | {"tile": found.tile, "shares": found.shares})
+        print(f"{f'{precision}, {batch}, all':34}" + "".join(f"{t:10.2f}" for t in sums))
+    content = {"benchmark": "products", "machine": machine(), "members": options.members, "rows": rows}
+    text = json.dumps(content, indent=2) + "\n"
+    if options.json == "-":
+        print(text, end="")
+        return
+    (Path(options.json) if options.json else RESULTS / f"products-{machine()}.json").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
