@@ -350,16 +350,16 @@ void set_gradients(const float* x, const float* delta, float* weight_gradient, f
 }
 
 // z <- (z - its mean) / sqrt(its variance + epsilon), node by node; value <- g(y), slope <- g'(y), y = scale z + bias.
-// per_deviation <- 1 / sqrt(variance + epsilon); the running mean and variance go `pace` of the way to the batch's, or
-// all of it where the running variance is 0
-void normalised(float* z, const float* scale, const float* bias, float* mean, float* variance, float* per_deviation,
+// factor <- scale / sqrt(variance + epsilon); the running mean and variance go `pace` of the way to the batch's, or all
+// of it where the running variance is 0
+void normalised(float* z, const float* scale, const float* bias, float* mean, float* variance, float* factor,
                 float* value, float* slope, Index rows, Index nodes, int activation, float leak, float epsilon,
                 float pace) {
     in_parts(nodes, STRIP, [=](Index first, Index end) {
         const Flushing flushing;
         const Index width = end - first;
         double sums[STRIP] = {}, squares[STRIP] = {};
-        alignas(64) float middle[STRIP] = {}, factor[STRIP] = {}, scales[STRIP] = {}, biases[STRIP] = {};
+        alignas(64) float middle[STRIP] = {}, per[STRIP] = {}, scales[STRIP] = {}, biases[STRIP] = {};
         alignas(64) float y[STRIP] = {}, g[STRIP], s[STRIP];
         std::memcpy(scales, scale + first, width * 4);
         std::memcpy(biases, bias + first, width * 4);
@@ -374,14 +374,15 @@ void normalised(float* z, const float* scale, const float* bias, float* mean, fl
         for (Index j = 0; j < width; j++) {
             const float spread = float(squares[j] / double(rows));
             const float step = variance[first + j] == 0.0f ? 1.0f : pace;
-            factor[j] = per_deviation[first + j] = 1.0f / std::sqrt(spread + epsilon);
+            per[j] = 1.0f / std::sqrt(spread + epsilon);
+            factor[first + j] = scales[j] * per[j];
             mean[first + j] += step * (middle[j] - mean[first + j]);
             variance[first + j] += step * (spread - variance[first + j]);
         }
         for (Index row = 0; row < rows; row++) {
             const Index at = row * nodes + first;
             for (Index j = 0; j < width; j++) {
-                z[at + j] = (z[at + j] - middle[j]) * factor[j];
+                z[at + j] = (z[at + j] - middle[j]) * per[j];
                 y[j] = z[at + j] * scales[j] + biases[j];
             }
             for (int j = 0; j < STRIP; j += LANES) {

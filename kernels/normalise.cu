@@ -17,7 +17,7 @@ LETTERGPU_FN double sqrt_(double x) { return sqrt(x); }
 
 // Grid: enough warps for `columns`, the nodes of all members. z: (members, rows, nodes), and standard afterwards.
 extern "C" __global__ void normalised(T* z, const T* scale, const T* bias, T* mean, T* variance, T* value, T* kept,
-                                      T* per_deviation, long long rows, long long nodes, long long columns, C epsilon,
+                                      T* factor, long long rows, long long nodes, long long columns, C epsilon,
                                       C pace) {
     const long long column = (long long)(blockIdx.x) * (blockDim.x / 32) + threadIdx.x / 32;
     if (column >= columns) return;
@@ -45,7 +45,7 @@ extern "C" __global__ void normalised(T* z, const T* scale, const T* bias, T* me
         const C share = C(variance[column]) == C(0) ? C(1) : pace, before = C(mean[column]);
         mean[column] = T(lettergpu::fma_(share, middle - before, before));
         variance[column] = T(lettergpu::fma_(share, spread - C(variance[column]), C(variance[column])));
-        per_deviation[column] = T(per);
+        factor[column] = T(C(scale[column]) * per);
     }
 }
 

@@ -179,11 +179,11 @@ def normalised(
 ) -> Any:
     if not z.size or activation.name not in NAMES or not (host := _host(z, scale, bias, mean, variance)):
         return NotImplemented
-    value, slope, per_deviation = np.empty_like(z), np.empty_like(z), np.empty_like(scale)
+    value, slope, factor = np.empty_like(z), np.empty_like(z), np.empty_like(scale)
     numbers = *z.shape[-2:], NAMES.index(activation.name), activation.leak, epsilon, pace
-    for arrays in _members(z.ndim == 3, z, scale, bias, mean, variance, per_deviation, value, slope):
+    for arrays in _members(z.ndim == 3, z, scale, bias, mean, variance, factor, value, slope):
         host.normalised(*_at(*arrays), *numbers)
-    return value, Slope(slope), z, per_deviation
+    return value, Slope(slope), z, factor
 
 
 def gradient_before_normalised(

@@ -201,11 +201,11 @@ def normalised(
 ) -> Any:
     if not z.size or not known(activation) or not _alike(z, scale, bias, mean, variance):
         return NotImplemented
-    value, kept, per_deviation = cupy.empty_like(z), cupy.empty_like(z), cupy.empty_like(scale)
+    value, kept, factor = cupy.empty_like(z), cupy.empty_like(z), cupy.empty_like(scale)
     numbers = (_computed_in(z)(number) for number in (epsilon, pace))
-    arrays = z, scale, bias, mean, variance, value, kept, per_deviation
+    arrays = z, scale, bias, mean, variance, value, kept, factor
     _per_node("normalised", activation, arrays, *numbers)
-    return value, kept, z, per_deviation
+    return value, kept, z, factor
 
 
 def gradient_before_normalised(

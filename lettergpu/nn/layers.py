@@ -79,7 +79,7 @@ class NormalisedDense(Dense):
             return dense(x, *self.folded(), self.activation, False)[0]
         z, _ = dense(x, self.weight, None, ACTIVATIONS["identity"], False)
         self.x = x
-        a, self.kept, self.standard, self.per_deviation = normalised(
+        a, self.kept, self.standard, self.factor = normalised(
             z, self.scale, self.bias, self.mean, self.variance, self.activation
         )
         return a
@@ -89,7 +89,7 @@ class NormalisedDense(Dense):
             gradient,
             self.kept,
             self.standard,
-            self.scale * self.per_deviation,
+            self.factor,
             self.activation,
             self.scale_gradient,
             self.bias_gradient,
@@ -121,8 +121,8 @@ def normalised(
 ) -> tuple[Any, Any, Any, Any]:
     """g(y) with y = scale standard + bias, and standard = (z - its mean) / sqrt(its variance + EPSILON), of each node.
 
-    Also what `gradient_before_normalised` wants to know of y, standard, all (batch, fan_out), and 1 / sqrt(variance +
-    EPSILON), (fan_out,). The running mean and variance are changed in place. z may be, too.
+    Also what `gradient_before_normalised` wants to know of y, standard, all (batch, fan_out), and scale / sqrt(variance
+    + EPSILON), (fan_out,). The running mean and variance are changed in place. z may be, too.
     """
     xp = array_namespace(z)
     batch_mean = xp.mean(z, axis=-2)
@@ -134,7 +134,7 @@ def normalised(
     mean += pace * (batch_mean - mean)
     variance += pace * (batch_variance - variance)
     y = standard * scale[..., None, :] + bias[..., None, :]
-    return activation.value(y), y, standard, per_deviation
+    return activation.value(y), y, standard, scale * per_deviation
 
 
 @dispatched

@@ -115,11 +115,11 @@ def test_normalisation(rows, nodes, name, compiled):
     parts = [random(nodes, seed=seed) for seed in (61, 62, 63)] + [abs(random(nodes, seed=64))]
     parts[3][0] = 0.0  # no batch before
     exact = [wide(part) for part in parts]
-    value, slope, standard, per_deviation = cpu.normalised(
+    value, slope, standard, factor = cpu.normalised(
         z.copy(), *parts, ACTIVATIONS[name], epsilon=layers.EPSILON, pace=layers.PACE
     )
     expected = layers.normalised.__wrapped__(wide(z), *exact, ACTIVATIONS[name])
-    for got, of in ((value, expected[0]), (standard, expected[2]), (per_deviation, expected[3])):
+    for got, of in ((value, expected[0]), (standard, expected[2]), (factor, expected[3])):
         np.testing.assert_allclose(got, of, rtol=1e-5, atol=2e-5)
     np.testing.assert_allclose(parts[2:], exact[2:], rtol=1e-6, atol=1e-6)
 
@@ -127,11 +127,11 @@ def test_normalisation(rows, nodes, name, compiled):
     summed = np.empty((2, nodes))
     for add in (False, True):
         rest = ACTIVATIONS[name], *gradients, add
-        delta = cpu.gradient_before_normalised(upstream, slope, standard, per_deviation, *rest)
+        delta = cpu.gradient_before_normalised(upstream, slope, standard, factor, *rest)
         formula = layers.gradient_before_normalised.__wrapped__
         exactly = formula(wide(upstream), *expected[1:], ACTIVATIONS[name], *summed, add)
     np.testing.assert_allclose(gradients, summed, rtol=1e-5, atol=1e-5 * rows**0.5)
-    np.testing.assert_allclose(delta, exactly, rtol=1e-5, atol=1e-5 * per_deviation.max())
+    np.testing.assert_allclose(delta, exactly, rtol=1e-5, atol=1e-5 * factor.max())
 
 
 @pytest.mark.parametrize("formula", [losses.softmax_cross_entropy, losses.sigmoid_binary_cross_entropy])
