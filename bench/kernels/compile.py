@@ -18,13 +18,14 @@ from cupy.cuda import nvrtc
 from cupy_source import HEADERS, elementwise_source, registers_and_spills
 from lettergpu.kernels import FORMULAS
 
-from lettergpu.backends import cuda, own
+from lettergpu.backends import cuda, own, packs
 from lettergpu.nn.activations import ACTIVATIONS
 
 sys.path.append(str(Path(__file__).parents[1] / "speed"))
 
 from rounds import RESULTS  # of speed/
 
+PACKED = "activate", "gradient_before", "momentum"  # these go by packs where they can
 ARCHITECTURES = ("75", "80", "86", "89", "90", "100", "120")
 
 
@@ -55,6 +56,8 @@ def kernels(dtype: str) -> Iterator[tuple[str, str]]:
     for kernel, (function, argument_lists) in calls.items():
         for arguments in argument_lists:
             yield kernel, HEADERS + elementwise_source(function, arguments)[0]
+            if kernel.startswith(PACKED) and (ready := packs.prepared(function, *arguments)):
+                yield kernel, ready[0].code
     for pass_ in ("dense_forward", "dense_backward") if name == "float32" else ():
         for tile, at_once in (((64, 64), (4, 4)), ((32, 32), (4, 4)), ((64, 32), (1, 1))):  # the ends, and the worst
             for tf32 in (False, True):

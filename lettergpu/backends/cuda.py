@@ -13,7 +13,7 @@ import cupy
 from ..data import SIDE
 from ..errors import LettergpuError
 from ..kernels import formula, known, source
-from . import own
+from . import own, packs
 from .cpu import Slope
 from .cublas import product
 
@@ -109,10 +109,11 @@ def loss_kernel(name: str, dtype: str) -> Any:
     return cupy.RawKernel(TYPES[dtype] + source("losses.cu"), name)
 
 
-def _call(kernel: Any, *arguments: Any) -> None:
-    """Launch a kernel, which CuPy compiles for each GPU and dtype when it first meets them."""
+def _call(kernel: Any, *arguments: Any, by: Any = None) -> None:
+    """Launch a kernel, which CuPy compiles for each GPU and dtype when it first meets them. by: a faster way to try."""
     try:
-        kernel(*arguments)
+        if not (by and by(kernel, *arguments)):
+            kernel(*arguments)
     except cupy.cuda.compiler.CompileException as error:
         architecture = cupy.cuda.Device().compute_capability
         raise LettergpuError(
@@ -138,7 +139,7 @@ def activate(z: Any, bias: Any, activation: Any) -> Any:
         z += bias
         return z
     a = cupy.empty_like(z)
-    _call(activate_kernel(activation), bias, z, a)
+    _call(activate_kernel(activation), bias, z, a, by=packs.launched)
     return a
 
 
@@ -150,7 +151,7 @@ def gradient_before(gradient: Any, kept: Any, activation: Any) -> Any:
     if not known(activation):
         return NotImplemented
     delta = cupy.empty_like(kept)
-    _call(gradient_kernel(activation), gradient, kept, delta)
+    _call(gradient_kernel(activation), gradient, kept, delta, by=packs.launched)
     return delta
 
 
@@ -247,8 +248,8 @@ def _computed_in(array: Any) -> Any:
 
 def momentum_step(parameters: Any, gradients: Any, settings: Any) -> None:
     rates = settings.learning_rate, settings.momentum, settings.l2
-    kernel = momentum_kernel()
-    _call(kernel, gradients, *rates, settings.decayed, settings.nesterov, parameters, settings.velocity)
+    arguments = gradients, *rates, settings.decayed, settings.nesterov, parameters, settings.velocity
+    _call(momentum_kernel(), *arguments, by=packs.launched)
 
 
 def window(array: Any, number: Any, size: int, before: int, rows: int) -> Any:

@@ -28,10 +28,8 @@ from lettergpu.training.loop import fit
 
 pytest.importorskip("cupy", reason="this needs pip install '.[kernels-check]'")
 ml_dtypes = pytest.importorskip("ml_dtypes", reason="this needs pip install '.[kernels-check]'")
-cuda_on_host, cuda = (
-    import_module("cuda_on_host"),
-    import_module("lettergpu.backends.cuda"),
-)  # not skipped if one is broken
+# not skipped if one is broken
+cuda_on_host, cuda, packs = map(import_module, ("cuda_on_host", "lettergpu.backends.cuda", "lettergpu.backends.packs"))
 pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="there is no g++ to compile the kernels with")
 
 BENCH = Path(__file__).parents[2] / "bench" / "kernels"
@@ -66,14 +64,15 @@ def forget_kernels():
         cuda.permuted_kernel,
         cuda.normalise_kernel,
     )
-    for kernel in (*kernels, cuda.loss_kernel):
+    for kernel in (*kernels, cuda.loss_kernel, packs.packed):
         kernel.cache_clear()
 
 
 @pytest.fixture
 def host(monkeypatch):
     """CuPy's stand-in."""
-    monkeypatch.setattr(cuda, "cupy", cuda_on_host.HostCupy())
+    for module in (cuda, packs):
+        monkeypatch.setattr(module, "cupy", cuda_on_host.HostCupy())
     forget_kernels()
     yield CPU
     forget_kernels()
@@ -274,7 +273,7 @@ def test_losses_of_extreme_logits_and_of_any_layout(generic, place):
 def test_momentum_step(l2, nesterov, dtype, place):
     dtype = dtype_of(dtype)
     rng = np.random.default_rng(35)
-    w, v, g = (rng.normal(size=500) for _ in range(3))
+    w, v, g = (rng.normal(size=501) for _ in range(3))
     w, v, g = (a.astype(dtype) for a in (w, v, g))
     ours, exact = place.put(w.copy()), w.astype(np.float64)
     settings = {"learning_rate": 0.25, "momentum": 0.875, "nesterov": nesterov, "l2": l2, "decayed": 300}
@@ -286,6 +285,30 @@ def test_momentum_step(l2, nesterov, dtype, place):
     optimizers.momentum_step(exact, g.astype(np.float64), generic)
     close(place.fetch(ours), exact, rtol=4 * eps(dtype), atol=4 * eps(dtype))
     close(place.fetch(mine.velocity), generic.velocity, rtol=4 * eps(dtype), atol=4 * eps(dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 3), (3, 4), (129, 8), (2, 33, 32)], ids=str)
+def test_packs_compute_what_single_numbers_do(shape, dtype, place):
+    rng, activation = np.random.default_rng(42), ACTIVATIONS["tanhexp"]
+    bias, z = rng.normal(size=shape[-1]).astype(dtype), rng.normal(size=shape).astype(dtype)
+    kernel, found = cuda.activate_kernel(activation), []
+    for launch in (packs.launched, kernel):
+        there = [place.put(array.copy()) for array in (bias, z, np.zeros_like(z))]
+        done = launch(*((kernel,) if launch is packs.launched else ()), *there)
+        assert done is not False or shape == (1, 3)  # a row that is no whole number of packs
+        found.append([place.fetch(array) for array in there])
+    for got, expected in zip(*found, strict=True) if shape != (1, 3) else ():
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_what_does_not_come_in_packs(place):
+    kernel, z = cuda.gradient_kernel(ACTIVATIONS["relu"]), place.put(np.ones((8, 8), np.float32))
+    strided, half = z.T, z.astype("float16")
+    shifted = place.put(np.ones(65, np.float32))[1:].reshape(8, 8)
+    for arguments in ((strided, z, z), (half, half, half), (shifted, z, z), (z[:4], z, z), (z[:0], z[:0], z[:0])):
+        assert packs.prepared(kernel, *arguments) is None
+    assert packs.prepared(kernel, z, z, z) is not None
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int64"])
@@ -363,9 +386,9 @@ def test_assemble_from_any_layout(place):
 def test_a_training_goes_as_it_does_without_them(changes, few_letters, host, monkeypatch):
     launched, launch = set(), cuda._call
 
-    def noting(kernel, *arguments):
+    def noting(kernel, *arguments, **ways):
         launched.add(kernel)
-        launch(kernel, *arguments)
+        launch(kernel, *arguments, **ways)
 
     monkeypatch.setattr(cuda, "_call", noting)
     train = Examples(few_letters.train.images[:160], few_letters.train.labels[:160])
@@ -390,7 +413,8 @@ def test_a_kernel_that_does_not_compile_says_which_and_where(host, monkeypatch):
     def fail(*arguments):
         raise cuda_on_host.cupy.cuda.compiler.CompileException("line 3: no such thing", "", "", ())
 
-    monkeypatch.setattr(cuda_on_host.ElementwiseKernel, "__call__", fail)
+    for kind in (cuda_on_host.ElementwiseKernel, cuda_on_host.RawKernel):
+        monkeypatch.setattr(kind, "__call__", fail)
     monkeypatch.setattr(cuda_on_host.cupy.cuda, "Device", lambda: type("GPU", (), {"compute_capability": "90"}))
     message = r"the kernel lettergpu_activate_mish does not compile for sm_90; LETTERGPU_FUSED=0 .*: line 3: no such"
     with pytest.raises(LettergpuError, match=message):
