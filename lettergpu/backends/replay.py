@@ -13,15 +13,16 @@ import cupy
 class Replay:
     """`work(part)` for one part after another: as it is when a part is new, recorded the second time, then replayed.
 
-    The first time compiles the kernels and finds the memory, which is a pool's of its own, so that it is still there
-    when a recording runs again. Of equal parts the work has to launch the same, on arrays that stay where they are,
-    and to ask nothing of the GPU. Where recording fails, a warning says so, and all is done as it is from then on.
+    The first time compiles the kernels and finds the memory. That is of a pool that serves this part alone: what was
+    recorded takes the same places again, which nobody else may have been given. Of equal parts the work has to launch
+    the same, on arrays that stay where they are, and to ask nothing of the GPU. Where recording fails, a warning says
+    so, and all is done as it is from then on.
     """
 
     def __init__(self, work: Callable[[Any], None]):
         self._work = work
         self._stream = cupy.cuda.Stream(non_blocking=True)
-        self._pool = cupy.cuda.MemoryPool()
+        self._pools: dict[Any, Any] = {}
         self._graphs: dict[Any, Any] = {}  # of parts that were done; None if only once
         self._fails = False
 
@@ -42,14 +43,15 @@ class Replay:
         if graph := self._graphs.get(part):
             graph.launch(self._stream)
             return
-        with self._stream, cupy.cuda.using_allocator(self._pool.malloc):
+        pool = self._pools.setdefault(part, cupy.cuda.MemoryPool())
+        with self._stream, cupy.cuda.using_allocator(pool.malloc):
             self._work(part)
         self._graphs[part] = None
 
     def _recorded(self, part: Any) -> Any:
         """The graph of a part's work, which was not done; None where it cannot be recorded."""
         try:
-            with self._stream, cupy.cuda.using_allocator(self._pool.malloc):
+            with self._stream, cupy.cuda.using_allocator(self._pools[part].malloc):
                 self._stream.begin_capture()
                 try:
                     self._work(part)

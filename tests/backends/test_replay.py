@@ -54,6 +54,22 @@ def test_what_comes_before_and_after_is_in_order(replay):
     assert seen.tolist() == [1234567]
 
 
+def test_what_a_later_part_keeps_is_not_taken_from_it(replay):
+    kept, totals = {}, cupy.zeros(2)
+
+    def work(part):
+        if part not in kept:
+            kept[part] = cupy.full(1000, float(part))
+        made = cupy.full(1000, 7.0)  # given back at the end, and taken again by each replay
+        totals[part] += kept[part].sum() + 0 * made.sum()
+
+    do = replay(work)
+    list(do([0, 0, 0]))
+    list(do([1, 0, 1, 0, 1]))
+    assert (kept[1] == 1).all()
+    assert totals.tolist() == [0, 3000]
+
+
 def test_what_cannot_be_recorded_is_done_as_it_is_and_said_once(replay):
     total = cupy.zeros(())
 
