@@ -32,7 +32,7 @@ class Config:
 
     data: str = "auto"  # auto, builtin or a folder of IDX files
     split: str = "letters"
-    device: str = "auto"  # auto, cpu, cuda or cuda:N
+    device: str = "auto"  # auto, cpu, cuda[:N], torch[:...], sycl[:...]: backends/libraries.py
     precision: str = "float32"  # of products of matrices on a GPU; tf32 is faster and keeps 10 bits of 23
     hidden: tuple[int, ...] = (512, 256, 128)  # nodes of each hidden layer; () is a perceptron
     activation: str = "tanhexp"  # of the hidden layers

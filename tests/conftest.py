@@ -12,7 +12,8 @@ from array_api_compat import array_namespace
 from array_api_compat import device as array_device
 
 from lettergpu.backends import dispatch
-from lettergpu.backends.device import CPU, Device, cuda_devices, resolve
+from lettergpu.backends.device import CPU, Device
+from lettergpu.backends.libraries import LIBRARIES, resolve
 from lettergpu.data.emnist import file_names
 from lettergpu.data.letters import Examples, Letters
 from lettergpu.data.splits import SPLITS
@@ -34,6 +35,8 @@ DEVICES = {
     "numpy-formulas": lambda: CPU,
     "strict": lambda: _strict("strict", None),
     "strict-device1": lambda: _strict("strict-device1", SECOND),
+    "torch": lambda: resolve("torch:cpu")[0],
+    "dpnp": lambda: resolve("sycl:cpu")[0],
     "cupy": lambda: resolve("cuda")[0],
     "cupy-replayed": lambda: resolve("cuda")[0],
 }
@@ -43,9 +46,11 @@ DEVICES = {
 def device(request, monkeypatch):
     """NumPy, also by the generic formulas alone, array_api_strict on both of its devices.
 
-    CuPy, if there is a GPU, step by step and with steps that are recorded and replayed.
+    PyTorch and dpnp on the CPU, where they are installed. CuPy, if there is a GPU, step by step and with steps that are
+    recorded and replayed.
     """
-    if "cupy" in request.param and (trouble := cuda_devices()[1]):
+    library = {"torch": "torch", "dpnp": "sycl", "cupy": "cuda", "cupy-replayed": "cuda"}.get(request.param)
+    if library and (trouble := LIBRARIES[library].devices()[1]):
         pytest.skip(trouble)
     monkeypatch.setenv("LETTERGPU_REPLAY", str(int(request.param == "cupy-replayed")))
     with numpy_by(None) if request.param == "numpy-formulas" else nullcontext():

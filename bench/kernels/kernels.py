@@ -20,7 +20,7 @@ import numpy as np
 from lettergpu.kernels import FORMULAS, source
 
 from lettergpu.backends import cuda, packs
-from lettergpu.backends.device import resolve
+from lettergpu.backends.libraries import resolve
 from lettergpu.nn import layers, losses
 from lettergpu.nn.activations import ACTIVATIONS
 from lettergpu.training.optimizers import Momentum

@@ -20,7 +20,7 @@ from unittest.mock import patch
 import numpy as np
 
 from lettergpu.backends import own
-from lettergpu.backends.device import resolve
+from lettergpu.backends.libraries import resolve
 from lettergpu.nn import layers
 from lettergpu.nn.activations import ACTIVATIONS
 

@@ -40,7 +40,7 @@ from typing import Any
 import numpy as np
 from rounds import limit_threads, name_after, publish, report, seconds_in_turn, usable_cores
 
-from lettergpu.backends.device import resolve
+from lettergpu.backends.libraries import resolve
 from lettergpu.cli.benchmark import COUNT, Epoch, Task, kernels, letters, products_only, training
 from lettergpu.config import CHOICES, Config
 

@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 from rounds import RESULTS, machine, name_after
 
-from lettergpu.backends.device import Device, resolve
+from lettergpu.backends.device import Device
+from lettergpu.backends.libraries import resolve
 from lettergpu.config import Config
 from lettergpu.data.letters import Letters, load_letters
 from lettergpu.training.loop import fit

@@ -42,7 +42,7 @@ class Task:
     @property
     def kind(self) -> str:
         """cpu or cuda."""
-        return "cpu" if self.device is CPU else "cuda"
+        return "cuda" if "cuda" in self.device.name else "cpu"
 
     def network(self, device: Device) -> Network:
         return Network.begun(self.config, ascii_uppercase, device)

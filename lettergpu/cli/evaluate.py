@@ -31,7 +31,7 @@ def evaluate(
     """Test a network, or boxed, the one in the package: top-1/2/5, each class, the most confused pairs, pictures."""
     import numpy as np
 
-    from ..backends.device import resolve
+    from ..backends.libraries import resolve
     from ..data.letters import load_test
     from ..training import checkpoint, metrics
     from . import console, progress

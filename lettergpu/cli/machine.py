@@ -7,18 +7,18 @@ from typing import Annotated
 import typer
 
 from ..config import Config
-from .options import parse_hidden, setting
+from .options import DEVICE_HELP, parse_hidden, setting
 
 
 def bench(
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.", show_default="all usable")] = None,
+    device: Annotated[str | None, typer.Option(help=DEVICE_HELP, show_default="all usable")] = None,
     activation: Annotated[str | None, setting("activation", "Of the hidden layers.")] = None,
     hidden: Annotated[str | None, setting("hidden", "Nodes of each hidden layer; none for a perceptron.")] = None,
     batch_size: Annotated[int | None, setting("batch_size", "Images a step.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Measure in half a minute how fast this machine trains and answers."""
-    from ..backends.device import cuda_devices
+    from ..backends.libraries import LIBRARIES
 
     config = replace(
         Config.recipe("report"),
@@ -27,8 +27,8 @@ def bench(
         batch_size=Config.batch_size if batch_size is None else batch_size,
         augment="none",
     )
-    names = [device] if device else ["cpu", *(f"cuda:{i}" for i in range(len(cuda_devices()[0])))]
-    found = _measured(config, names)
+    every = ["cpu", *(found.name for library in LIBRARIES.values() for found in library.devices()[0])]
+    found = _measured(config, [device] if device else every)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:
@@ -39,7 +39,7 @@ def _measured(config: Config, names: list[str]) -> dict[str, dict[str, float]]:
     """Measure each device under a bar, and say what was found; the numbers of `short_form`, by the device's name."""
     from tqdm import tqdm
 
-    from ..backends.device import resolve
+    from ..backends.libraries import resolve
     from .benchmark import CALLS, short_form
 
     devices = [resolve(name)[0] for name in names]
@@ -63,7 +63,9 @@ def _table(config: Config, found: dict[str, dict[str, float]]) -> None:
     shape = "-".join(map(str, (784, *config.hidden, 26)))
     print(f"{shape}, {config.activation}, batch {config.batch_size}, built-in letters")
     for name, row in found.items():
-        about = f"{threads()} thread(s), kernels of {kernels()}" if name == CPU.name else "its own kernels"
+        about = "kernels of our own for it" if name.startswith("cuda:") else "the formulas, by the library's operations"
+        if name == CPU.name:
+            about = f"{threads()} thread(s), kernels of {kernels()}"
         print(f"\n{name}: {about}")
         print(f"   an epoch of {COUNT:,} letters     {row['epoch']:8.2f} s   {COUNT / row['epoch']:12,.0f} images/s")
         print(f"   its products of matrices alone {row['products_only']:8.2f} s   by the BLAS of the device's library")
@@ -80,21 +82,24 @@ def info() -> None:
     from importlib.metadata import PackageNotFoundError, version
 
     from ..backends.cpu import library
-    from ..backends.device import cuda_details, cuda_devices
+    from ..backends.libraries import LIBRARIES, cuda_details
     from .progress import working
 
     print(f"lettergpu {version('lettergpu')}, Python {platform.python_version()}, {platform.platform()}")
-    for package in ("numpy", "array-api-compat", "cupy-cuda13x", "cupy-cuda12x", "safetensors", "matplotlib", "typer"):
+    packages = [package for row in LIBRARIES.values() for package in row.packages]
+    for package in ("numpy", "array-api-compat", *packages, "safetensors", "matplotlib", "typer"):
         try:
             print(f"   {package:18}{version(package)}")
         except PackageNotFoundError:
             print(f"   {package:18}not installed")
     host, compiler = library()
     kernels = f"its kernels compiled by {compiler}" if host else f"by NumPy alone, which is slower: {compiler}"
-    print(f"Devices\n   cpu       usable, {kernels}", flush=True)
-    with working("asking CuPy for GPUs, which takes it a while the first time"):
-        names, trouble = cuda_devices()
-    for index, name in enumerate(names):
-        print(f"   cuda:{index}    {name}, usable: {cuda_details(index)}")
-    if trouble:
-        print(f"   cuda      not usable: {trouble}")
+    print(f"Devices\n   {'cpu':14}usable, {kernels}", flush=True)
+    for prefix, row in LIBRARIES.items():
+        with working(f"asking {row.title} for its devices, which takes it a while the first time"):
+            found, trouble = row.devices()
+        for name, about in found:
+            details = f": {cuda_details(name)}" if prefix == "cuda" else ""
+            print(f"   {name:14}{about}, usable{details}")
+        if trouble:
+            print(f"   {prefix:14}not usable: {trouble}")

@@ -25,7 +25,8 @@ def flag(name: str, text: str) -> Any:
 
 Data = Annotated[str | None, setting("data", "auto, builtin, or a folder with EMNIST's IDX files.")]
 SplitName = Annotated[str | None, setting("split", "EMNIST's split.")]
-DeviceName = Annotated[str | None, setting("device", "auto, cpu, cuda or cuda:N.")]
+DEVICE_HELP = "auto, cpu, cuda[:N]; torch[:cpu|cuda[:N]|xpu[:N]|mps] or sycl[:cpu|gpu[:N]] for other libraries."
+DeviceName = Annotated[str | None, setting("device", DEVICE_HELP)]
 
 VIEWS_HELP = "Looks at an image turned, sheared, scaled that the finished network averages over: 1, 3, 9, 27."
 

@@ -5,16 +5,19 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ..errors import LettergpuError
+from .options import DEVICE_HELP
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 Model = Annotated[
     Path | None, typer.Option(help="A run folder or a .safetensors file.", show_default="the network in the package")
 ]
+
+DeviceName = Annotated[str | None, typer.Option(help=DEVICE_HELP, show_default="cpu")]
 
 
 def predict(
@@ -27,6 +30,7 @@ def predict(
         typer.Option(help="How ink is told from paper: otsu, sauvola; kmeans, as the report did it with one letter."),
     ] = "otsu",
     top: Annotated[int, typer.Option(help="How many of the likeliest letters to name.")] = 5,
+    device: DeviceName = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     show: Annotated[
         Path | None,
@@ -44,7 +48,7 @@ def predict(
     from .console import reading_table
     from .plots import plot_reading
 
-    reader = Reader.of(model)
+    reader = Reader.of(model, _device(device))
     form = "single" if single else "text" if text else "auto"
     paths = list(_pictures(images))
     drawings = list(_drawings(paths, show)) if show else []
@@ -72,6 +76,13 @@ def predict(
         typer.echo(json.dumps(found, indent=2))
     if failed:
         raise SystemExit(2)
+
+
+def _device(name: str | None) -> Any:
+    """The CPU, which is asked about a few letters the soonest, or what was asked for."""
+    from ..backends.libraries import resolve
+
+    return resolve(name or "cpu")[0]
 
 
 def _pictures(given: list[Path]) -> Iterator[Path | None]:
@@ -102,6 +113,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any that is free.")] = 8000,
     model: Model = None,
+    device: DeviceName = None,
 ) -> None:
     """Serve a page to draw letters on, and a JSON API (POST /predict)."""
     from ..web import app
@@ -111,4 +123,4 @@ def serve(
         if not loopback:
             print("whoever reaches this machine over the network can use it", flush=True)
 
-    app.serve(model, host, port, on_ready)
+    app.serve(model, host, port, on_ready, _device(device))

@@ -26,7 +26,7 @@ def study(
 
     Takes hours on a CPU. Stop it whenever you like: the same command goes on where it was.
     """
-    from ..backends.device import resolve
+    from ..backends.libraries import resolve
     from ..data.letters import load_letters
     from ..study.running import Place, tenth
     from . import progress

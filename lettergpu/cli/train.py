@@ -105,7 +105,7 @@ def train(
     if resume and (fixed := changes.keys() - {"data", "device", "epochs", "patience"}):
         raise LettergpuError(f"{option(min(fixed))}: it belongs to the run and cannot be changed on --resume")
 
-    from ..backends.device import resolve
+    from ..backends.libraries import resolve
     from ..data.letters import load_letters
     from ..training.runs import Run
     from . import console, progress

@@ -6,8 +6,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace, device
 
 from ..backends.device import CPU, Device
+from ..backends.libraries import adopted
 from ..config import Config
 from ..data import SIDE
 from ..randomness import generator
@@ -160,9 +162,12 @@ class Network:
     def forward(self, x: Any, *, keep: bool = False) -> Any:
         """Logits (batch, classes) of pixels x (batch, inputs) in [0, 1]. keep: remember what `backward` needs.
 
-        With several members: (members, batch, classes), of pixels for all or, (members, batch, inputs), for each.
+        With several members: (members, batch, classes), of pixels for all or, (members, batch, inputs), for each. x may
+        be of any array library; the logits are where the network is.
         """
         self.device.use()
+        if type(x) is not type(self.parameters):
+            x = adopted(x, self.device)
         for layer in self.layers:
             x = layer.forward(x, keep=keep)
         return x
@@ -228,16 +233,24 @@ class Network:
             found.append(self.device.fetch(x))
         return found
 
-    def predict_proba(self, images: np.ndarray) -> np.ndarray:
-        """Probabilities (n, classes), on the host, of upright uint8 images (n, 28, 28), letter light on dark.
+    def predict_proba(self, images: Any) -> Any:
+        """Probabilities (n, classes) of upright uint8 images (n, 28, 28), letter light on dark.
 
-        With the softmax loss they sum to 1 in each row; with the sigmoid loss each class has its own.
+        With the softmax loss they sum to 1 in each row; with the sigmoid loss each class has its own. images: of any
+        array library, on any device; the probabilities are of the same one, and where the images are.
         """
-        side = math.isqrt(self.sizes[0])
-        if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (side, side):
-            raise ValueError(f"images must be uint8 (n, {side}, {side}), not {images.dtype} {images.shape}")
-        chunks = [self.device.fetch(LOSSES[self.loss].probabilities(logits)) for _, logits in self.answers(images)]
-        return np.concatenate(chunks) if chunks else np.empty((0, self.sizes[-1]), np.float32)
+        side, given = math.isqrt(self.sizes[0]), array_namespace(images)
+        if images.dtype != given.uint8 or images.ndim != 3 or tuple(images.shape[1:]) != (side, side):
+            raise ValueError(f"images must be uint8 (n, {side}, {side}), not {images.dtype} {tuple(images.shape)}")
+        if images.shape[0] == 0:
+            return given.empty((0, self.sizes[-1]), dtype=given.float32, device=device(images))
+        stays = given is self.device.namespace
+        here = images if isinstance(images, np.ndarray) else adopted(images, self.device)
+        chunks = [LOSSES[self.loss].probabilities(logits) for _, logits in self.answers(here)]
+        if stays:
+            return given.asarray(given.concat(chunks), device=device(images))
+        fetched = np.concatenate([self.device.fetch(chunk) for chunk in chunks])
+        return fetched if isinstance(images, np.ndarray) else given.asarray(fetched, device=device(images))
 
 
 def parameter_count(sizes: Sequence[int]) -> int:

@@ -9,6 +9,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from ..backends.libraries import to_host
 from ..errors import LettergpuError
 
 MAX_BYTES = 10_000_000
@@ -31,15 +32,17 @@ class Page:
     name: str
 
 
-def open_page(source: str | Path | bytes | IO[bytes] | Image.Image | np.ndarray) -> Page:
+def open_page(source: str | Path | bytes | IO[bytes] | Image.Image | Any) -> Page:
     """The page in an image file (its path, content or open file), a Pillow image or an array.
 
-    An array is uint8: (height, width) grey, or (height, width, 3 or 4) RGB with or without alpha. Of several frames the
-    first is taken; EXIF's rotation is applied; what is transparent becomes the opposite of what is drawn on it.
+    An array, NumPy's or of another library that knows DLPack, is uint8: (height, width) grey, or (height, width, 3 or
+    4) RGB with or without alpha. Of several frames the first is taken; EXIF's rotation is applied; what is transparent
+    becomes the opposite of what is drawn on it.
     Raises LettergpuError for what is no picture, is damaged, or is larger than MAX_BYTES or MAX_PIXELS.
     """
     name = str(source) if isinstance(source, str | Path) else "the picture"
-    if isinstance(source, np.ndarray):
+    if hasattr(source, "__dlpack__"):
+        source = to_host(source)
         if source.dtype != np.uint8 or source.ndim not in (2, 3) or source.shape[2:] not in ((), (3,), (4,)):
             raise LettergpuError(f"an array must be uint8 (height, width[, 3 or 4]), not {source.dtype} {source.shape}")
         if 0 in source.shape:

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from ..backends.device import CPU, Device
 from ..errors import LettergpuError
 from ..nn.network import Network
 from ..training import checkpoint
@@ -66,9 +67,9 @@ class Reader:
         self.network = network
 
     @classmethod
-    def of(cls, model: str | Path | None = None) -> "Reader":
+    def of(cls, model: str | Path | None = None, device: Device = CPU) -> "Reader":
         """The reader with the network of a run folder or a .safetensors file; None: the one in the package."""
-        return cls(checkpoint.load(checkpoint.BOXED if model is None else model))
+        return cls(checkpoint.load(checkpoint.BOXED if model is None else model, device))
 
     def read(
         self,

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..backends.device import Device, Repeated, one_by_one, resolve
+from ..backends.device import Device, Repeated, one_by_one
+from ..backends.libraries import resolve
 from ..config import Config
 from ..data.letters import Examples, Letters
 from ..errors import LettergpuError

@@ -37,6 +37,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..backends.device import CPU, Device
 from ..errors import LettergpuError
 from ..reading.reader import Reader
 from .queue import RETRY, Limits, Queue
@@ -226,13 +227,15 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
-def serve(model: Path | None, host: str, port: int, on_ready: Callable[[str, bool], None]) -> None:
+def serve(
+    model: Path | None, host: str, port: int, on_ready: Callable[[str, bool], None], device: Device = CPU
+) -> None:
     """Read letters for whoever asks, until Ctrl-C. model: a run or file; None is the network in the box.
 
     port: 0 takes a free one. on_ready: is told the address, and whether only this machine reaches it.
     Raises LettergpuError where it cannot listen there.
     """
-    reader = Reader.of(model)
+    reader = Reader.of(model, device)
     with listen(host, port) as listener:
         bound, port = listener.getsockname()[:2]
         address = f"[{bound}]:{port}" if ":" in bound else f"{bound}:{port}"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lettergpu.backends.device import cuda_devices, resolve
+from lettergpu.backends.libraries import LIBRARIES, resolve
 
 cupy = pytest.importorskip("cupy")
 pytestmark = pytest.mark.cuda
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.cuda
 
 @pytest.fixture(autouse=True)
 def gpu():
-    if trouble := cuda_devices()[1]:
+    if trouble := LIBRARIES["cuda"].devices()[1]:
         pytest.skip(trouble)
     return resolve("cuda")[0]
 
@@ -68,7 +68,7 @@ def test_products_are_numpys(data):
         (cupy.zeros((1, 2, 3, 4), "float32"), cupy.zeros((4, 2), "float32")),
         (np.zeros((3, 4), "float32"), np.zeros((4, 2), "float32")),
     ]
-    if not cuda_devices()[1]
+    if not LIBRARIES["cuda"].devices()[1]
     else [],
     ids=lambda array: f"{array.dtype}{array.shape}",
 )

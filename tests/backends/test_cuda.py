@@ -16,7 +16,8 @@ from conftest import numpy_by
 from lettergpu.kernels import FORMULAS
 
 from lettergpu.backends import dispatch
-from lettergpu.backends.device import CPU, cuda_devices, resolve
+from lettergpu.backends.device import CPU
+from lettergpu.backends.libraries import LIBRARIES, resolve
 from lettergpu.config import Config
 from lettergpu.data.letters import Examples
 from lettergpu.errors import LettergpuError
@@ -83,7 +84,7 @@ def place(request):
     """Where the kernels run: by CuPy's stand-in on NumPy's arrays, or on a GPU."""
     if request.param == "host":
         return request.getfixturevalue("host")
-    if trouble := cuda_devices()[1]:
+    if trouble := LIBRARIES["cuda"].devices()[1]:
         pytest.skip(trouble)
     return resolve("cuda")[0]
 

@@ -7,54 +7,11 @@ import numpy as np
 import pytest
 from conftest import SECOND
 
-from lettergpu.backends.device import CPU, Device, cuda_devices, resolve, shortage
+from lettergpu.backends.device import Device, shortage
+from lettergpu.backends.libraries import LIBRARIES, resolve
 from lettergpu.config import Config
-from lettergpu.errors import LettergpuError
 from lettergpu.nn.network import Network
 from lettergpu.training.loop import fit
-
-
-def cupy_with(count, product):
-    """A stand-in for CuPy on a machine whose driver, or whose libraries, do not work."""
-    runtime = types.SimpleNamespace(getDeviceCount=count, getDeviceProperties=lambda i: {"name": b"GPU of this test"})
-    return types.SimpleNamespace(cuda=types.SimpleNamespace(runtime=runtime), ones=product)
-
-
-def fail(error):
-    def failing(*args):
-        raise error
-
-    return failing
-
-
-@pytest.mark.parametrize(
-    ("cupy", "reason"),
-    [
-        (None, "CuPy is not installed"),
-        (cupy_with(fail(RuntimeError("no driver\nand more")), None), r"cannot use an NVIDIA GPU here \(no driver\)"),
-        (cupy_with(lambda: 1, fail(OSError())), r"cannot use an NVIDIA GPU here \(OSError\)"),
-        (cupy_with(lambda: 0, None), "CuPy finds no NVIDIA GPU"),
-    ],
-    ids=["no CuPy", "no driver", "no cuBLAS", "no GPU"],
-)
-def test_a_gpu_that_cannot_be_used_says_why(cupy, reason, monkeypatch):
-    monkeypatch.setitem(sys.modules, "cupy", cupy)
-    names, trouble = cuda_devices()
-    assert names == []
-    assert resolve("auto") == (CPU, trouble)
-    for name in ("cuda", "cuda:0"):
-        with pytest.raises(LettergpuError, match=f"--device {name}: .*{reason}.*--device cpu"):
-            resolve(name)
-
-
-def test_a_missing_gpu_may_be_made_a_warning(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cupy", None)
-    monkeypatch.setenv("LETTERGPU_CPU_FALLBACK", "1")
-    with pytest.warns(UserWarning, match="--device cuda: CuPy is not installed.*; the CPU is taken instead"):
-        assert resolve("cuda")[0] is CPU
-    monkeypatch.setenv("LETTERGPU_CPU_FALLBACK", "0")
-    with pytest.raises(LettergpuError, match="CuPy is not installed"):
-        resolve("cuda")
 
 
 def test_images_stay_on_the_host_where_the_device_has_no_room():
@@ -75,16 +32,10 @@ def test_a_shortage_says_what_was_asked_and_what_is_free(monkeypatch):
     assert shortage(kind("Out of memory allocating 9,000 bytes.")) == expected
 
 
-@pytest.mark.parametrize("name", ["", "gpu", "cuda:", "cuda:-1", "cuda:x", "cpu:0"])
-def test_other_names_are_refused(name):
-    with pytest.raises(LettergpuError, match="choose auto, cpu, cuda or cuda:N"):
-        resolve(name)
-
-
 @pytest.fixture
 def second():
     """The second GPU, another one being current."""
-    names, trouble = cuda_devices()
+    names, trouble = LIBRARIES["cuda"].devices()
     if len(names) < 2:
         pytest.skip(trouble or "there is no second GPU")
     device = resolve("cuda:1")[0]

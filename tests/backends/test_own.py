@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from lettergpu.backends.cpu import Slope
-from lettergpu.backends.device import CPU, cuda_devices, resolve
+from lettergpu.backends.device import CPU
+from lettergpu.backends.libraries import LIBRARIES, resolve
 from lettergpu.nn.activations import ACTIVATIONS
 
 pytest.importorskip("cupy", reason="this needs pip install '.[kernels-check]'")
@@ -39,7 +40,7 @@ def place(request, monkeypatch):
         monkeypatch.setattr(own, "_gpu", lambda number: (5, 90))
         yield CPU
     else:
-        if trouble := cuda_devices()[1]:
+        if trouble := LIBRARIES["cuda"].devices()[1]:
             pytest.skip(trouble)
         yield resolve("cuda")[0]
     for each in kept:

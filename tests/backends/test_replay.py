@@ -4,7 +4,8 @@ import warnings
 
 import pytest
 
-from lettergpu.backends.device import cuda_devices, one_by_one
+from lettergpu.backends.device import one_by_one
+from lettergpu.backends.libraries import LIBRARIES
 
 cupy = pytest.importorskip("cupy")
 pytestmark = pytest.mark.cuda
@@ -12,7 +13,7 @@ pytestmark = pytest.mark.cuda
 
 @pytest.fixture
 def replay():
-    if trouble := cuda_devices()[1]:
+    if trouble := LIBRARIES["cuda"].devices()[1]:
         pytest.skip(trouble)
     from lettergpu.backends.replay import Replay
 

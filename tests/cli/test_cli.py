@@ -21,7 +21,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import lettergpu
-from lettergpu.backends.device import cuda_devices
+from lettergpu.backends.libraries import LIBRARIES
 from lettergpu.config import CHOICES, Config
 from lettergpu.data.letters import load_letters
 from lettergpu.training import checkpoint
@@ -350,7 +350,7 @@ def complaint(done):
         (["--hidden", "many"], "--hidden many: give numbers of nodes"),
         (["--lr", "-1"], "--lr -1.0: give a number above 0"),
         (["--activation", "gelu"], "--activation gelu: choose one of"),
-        (["--device", "tpu"], "--device tpu: choose auto, cpu, cuda or cuda:N"),
+        (["--device", "tpu"], "--device tpu: choose auto, cpu, cuda[:N], torch"),
         (["--device", "cuda:x"], "--device cuda:x: choose"),
         (["--data", "nowhere"], "there is no such folder"),
         (["--recipe", "nowhere.toml"], "--recipe nowhere.toml: there is no such file"),
@@ -378,7 +378,7 @@ def test_bad_options(words, message, folder, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.skipif(bool(cuda_devices()[0]), reason="there is a GPU here")
+@pytest.mark.skipif(bool(LIBRARIES["cuda"].devices()[0]), reason="there is a GPU here")
 @pytest.mark.parametrize("name", ["cuda", "cuda:1"])
 def test_cuda_without_a_gpu_says_what_is_missing(name, folder, tmp_path):
     message = complaint(lettergpu_("train", "--data", "data", "--device", name, cwd=tmp_path))

@@ -8,7 +8,8 @@ import pytest
 from conftest import numpy_by
 
 from lettergpu.backends import dispatch
-from lettergpu.backends.device import CPU, Device, cuda_devices, resolve
+from lettergpu.backends.device import CPU, Device
+from lettergpu.backends.libraries import LIBRARIES, resolve
 from lettergpu.config import Config
 from lettergpu.data.letters import Examples, load_letters
 from lettergpu.nn.activations import ACTIVATIONS
@@ -141,7 +142,7 @@ def test_nothing_crosses_to_the_host_during_an_epoch(few_letters, device, monkey
     ids=["rotated", "pieces", "distorted", "ensemble"],
 )
 def test_replayed_steps_are_the_steps(changes, few_letters, monkeypatch):
-    if trouble := cuda_devices()[1]:
+    if trouble := LIBRARIES["cuda"].devices()[1]:
         pytest.skip(trouble)
     from lettergpu.backends.replay import Replay
 
