@@ -1,4 +1,4 @@
-"""Train fully-connected networks from scratch to recognise handwritten letters, on NumPy or CuPy.
+"""Train fully-connected networks from scratch to recognise handwritten letters, on NumPy, CuPy, PyTorch or SYCL.
 
 Public names are loaded when first used, so that importing this stays fast.
 """
@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .backends.libraries import device as device
     from .config import Config as Config
     from .data.letters import load_letters as load_letters
     from .errors import LettergpuError as LettergpuError
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Config": "config",
     "LettergpuError": "errors",
+    "device": "backends.libraries",
     "Letter": "reading.reader",
     "Network": "nn.network",
     "Reading": "reading.reader",

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from array_api_compat import array_namespace
-from array_api_compat import device as array_device
+from array_api_compat import device as device_of
 
 from ..errors import LettergpuError
 from .device import CPU, Device, one_by_one
@@ -239,6 +239,11 @@ def resolve(name: str, precision: str = "float32") -> tuple[Device, str]:
     raise LettergpuError(f"--device {name}: {there}; or use --device cpu")
 
 
+def device(name: str = "auto", precision: str = "float32") -> Device:
+    """The device of a name that --device takes, for `fit`, `load` and `Network`."""
+    return resolve(name, precision)[0]
+
+
 def _is_form(name: str, forms: str) -> bool:
     """Whether a name is of these forms: [...] may be left out, | is between one and another, N is a number."""
     signs = {"[:": "(?::(?:", "]": "))?", "N": r"\d+"}
@@ -272,4 +277,4 @@ def adopted(array: Any, device: Device) -> Any:
         shared = xp.from_dlpack(array)
     except Exception:  # each library has its own for memory that it cannot read
         return device.put(to_host(array))
-    return shared if device.handle in (None, array_device(shared)) else device.put(to_host(array))
+    return shared if device.handle in (None, device_of(shared)) else device.put(to_host(array))

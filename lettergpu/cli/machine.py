@@ -11,7 +11,7 @@ from .options import DEVICE_HELP, parse_hidden, setting
 
 
 def bench(
-    device: Annotated[str | None, typer.Option(help=DEVICE_HELP, show_default="all usable")] = None,
+    device: Annotated[str | None, typer.Option(help=DEVICE_HELP, show_default="cpu and all usable GPUs")] = None,
     activation: Annotated[str | None, setting("activation", "Of the hidden layers.")] = None,
     hidden: Annotated[str | None, setting("hidden", "Nodes of each hidden layer; none for a perceptron.")] = None,
     batch_size: Annotated[int | None, setting("batch_size", "Images a step.")] = None,
@@ -27,8 +27,11 @@ def bench(
         batch_size=Config.batch_size if batch_size is None else batch_size,
         augment="none",
     )
-    every = ["cpu", *(found.name for library in LIBRARIES.values() for found in library.devices()[0])]
-    found = _measured(config, [device] if device else every)
+    names = [device] if device else ["cpu"]
+    if not device:  # other libraries' CPU is this one
+        found_there = (each.name for library in LIBRARIES.values() for each in library.devices()[0])
+        names += [name for name in found_there if not name.endswith(":cpu")]
+    found = _measured(config, names)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:

@@ -118,6 +118,22 @@ def test_an_ensemble_is_trained_and_answers_as_one_network(folder, tmp_path):
     assert told["top1"] == summary["test"]["top1"]
 
 
+@pytest.mark.parametrize("name", ["torch:cpu", "sycl:cpu"])
+def test_a_run_by_another_library_is_anybodys(name, run, folder, few_letters, tmp_path):
+    if trouble := LIBRARIES[name.partition(":")[0]].devices()[1]:
+        pytest.skip(trouble)
+    done = lettergpu_("train", "--data", folder, *QUICK, "--device", name, "--out", "there", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"Device   {name} (" in done.stdout
+    assert done.stderr == ""
+    ours, theirs = (json.loads((tmp_path / it / "summary.json").read_text()) for it in ("run", "there"))
+    assert theirs["test"]["loss"] == pytest.approx(ours["test"]["loss"], rel=1e-3)
+    Image.fromarray(few_letters.test.images[0]).save(tmp_path / "letter.png")
+    words = "predict", "letter.png", "--single", "--model", "there", "--json"
+    found = [json.loads(lettergpu_(*words, "--device", place, cwd=tmp_path).stdout) for place in ("cpu", name)]
+    assert [read[0]["text"] for read in found] == [found[0][0]["text"]] * 2
+
+
 def test_python_reads_the_run(run, few_letters):
     network = lettergpu.load(run)
     p = network.predict_proba(few_letters.test.images)
