@@ -14,10 +14,11 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu, threshold_sauvola
 
 from ..errors import LettergpuError
+from .page import on_paper
 
 THRESHOLDS = ("otsu", "sauvola")
 THUMBNAIL = 96  # pixels of the long side, on which colours and polarity are decided and the first look is taken
-FINE = 4.0  # pixels: strokes as wide as this are seen well enough
+FINE = 6.0  # pixels: strokes as wide as this are seen well enough, and what is between them
 FAINTEST = 0.06  # contrast of ink against paper, below which a page counts as empty
 EMPTY = "there is no letter in the picture"
 
@@ -43,19 +44,40 @@ class Ink:
 def find_ink(pixels: np.ndarray, binarize: str = "otsu") -> Ink:
     """The ink of a page of uint8 RGB pixels (height, width, 3). binarize: otsu or sauvola.
 
+    Paper is what the border is mostly made of: where a letter fills a picture, most of it may be ink.
     Raises LettergpuError where nothing stands out from the paper.
     """
-    seen, near, stroke, scale = _first_look(pixels)
+    pixels = on_paper(pixels)
+    mixture = _dark_on_light(pixels)
+    ink = _ink(pixels, mixture, binarize)
+    if (of_border := _along_border(ink)) > 0.5:
+        try:
+            inverse = _ink(pixels, -mixture, binarize)
+        except LettergpuError:
+            return ink
+        return inverse if _along_border(inverse) < of_border else ink
+    return ink
+
+
+def _ink(pixels: np.ndarray, mixture: np.ndarray, binarize: str) -> Ink:
+    """The ink, where the colours are mixed so that it is darker than paper."""
+    seen, near, stroke, scale = _first_look(pixels, mixture)
     share = _share(seen, near, stroke, binarize)
     return Ink(share, max(1.0, _stroke(share >= 0.5)), scale)
 
 
-def _first_look(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, int]:
+def _along_border(ink: Ink) -> float:
+    """How much of the border is ink."""
+    mask = ink.mask
+    return float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())
+
+
+def _first_look(pixels: np.ndarray, mixture: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, int]:
     """Grey values, ink the darker, as finely as the strokes need; where ink may be, (height, width) both; Ink's rest.
 
     From a thumbnail on, each look is twice as fine, and knows from the one before how wide the strokes are.
     """
-    mixture, darkest = _dark_on_light(pixels)
+    darkest = 255.0 * np.minimum(mixture, 0.0).sum() - 8.0  # 8, so that noise in the dark is no contrast
     scale = 1 << max(0, (max(pixels.shape) // THUMBNAIL).bit_length() - 1)
     long_side = max(pixels.shape) / scale
     width, stroke, smooth = max(9.0, long_side / 6), 0.0, max(0.6, long_side / 200)
@@ -92,8 +114,8 @@ def _share(seen: np.ndarray, near: np.ndarray, stroke: float, binarize: str) -> 
     return np.clip(0.5 + (contrast - middle) / (0.8 * (high - low)), 0.0, 1.0).astype(np.float32)
 
 
-def _dark_on_light(pixels: np.ndarray) -> tuple[np.ndarray, float]:
-    """How to mix the colours (3,) so that ink and paper differ most, ink the darker, and what to take off then.
+def _dark_on_light(pixels: np.ndarray) -> np.ndarray:
+    """How to mix the colours (3,) so that ink and paper differ most, ink the darker.
 
     Paper is most of a page, so ink is to which side pixels stand out from what is around them.
     """
@@ -102,10 +124,7 @@ def _dark_on_light(pixels: np.ndarray) -> tuple[np.ndarray, float]:
     off = small - ndimage.uniform_filter(small, (window, window, 0), mode="nearest")
     mixture = np.linalg.eigh(np.tensordot(off, off, ((0, 1), (0, 1))))[1][:, -1].astype(np.float32)
     mixture /= np.abs(mixture).sum()
-    if ((off @ mixture) ** 3).sum() > 0:
-        mixture = -mixture
-    darkest = 255.0 * np.minimum(mixture, 0.0).sum()
-    return mixture, darkest - 8.0  # 8, so that noise in the dark is no contrast
+    return -mixture if ((off @ mixture) ** 3).sum() > 0 else mixture
 
 
 def _reduced(pixels: np.ndarray, factor: int) -> np.ndarray:

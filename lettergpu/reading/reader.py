@@ -16,7 +16,7 @@ from ..backends.device import CPU, Device
 from ..errors import LettergpuError
 from ..nn.network import Network
 from ..training import checkpoint
-from .ink import THRESHOLDS, find_ink
+from .ink import EMPTY, THRESHOLDS, find_ink
 from .layout import find_letters, single_letter
 from .pictures import Page, open_page
 from .sheet import Glyph
@@ -95,8 +95,11 @@ class Reader:
                 "binarize kmeans takes a picture for a single letter, as the report does: leave out text"
             )
         page = source if isinstance(source, Page) else open_page(source)
-        lines = self._lines(page, form, binarize)
+        lines = [[_inked(word) for word in line] for line in self._lines(page, form, binarize)]
+        lines = [words for line in lines if (words := [word for word in line if word])]
         glyphs = [glyph for line in lines for word in line for glyph in word]
+        if not glyphs:
+            raise LettergpuError(EMPTY)
         images = np.stack([glyph.image for glyph in glyphs])
         probabilities = self.network.predict_proba(images)
         seen = self.network.seen(images)
@@ -136,6 +139,11 @@ def read(source: Any, *, model: str | Path | None = None, **how: Any) -> Reading
 def _check(option: str, value: str, names: tuple[str, ...]) -> None:
     if value not in names:
         raise LettergpuError(f"{option} {value}: choose one of {', '.join(names)}")
+
+
+def _inked(word: list[Glyph]) -> list[Glyph]:
+    """The glyphs of which something is left in EMNIST's form: a network would name nothing, too."""
+    return [glyph for glyph in word if glyph.image.any()]
 
 
 def _emnist(page: Page) -> Glyph | None:

@@ -18,7 +18,7 @@ from lettergpu.nn.network import Network
 from lettergpu.reading.reader import Reader
 from lettergpu.training.loop import fit
 
-CONFIG = Config(hidden=(16,), batch_size=64, epochs=2, validation="last")
+CONFIG = Config(hidden=(16,), batch_size=64, epochs=3, validation="last")
 ELSEWHERE = {"torch": "torch:cpu", "sycl": "sycl:cpu", "cuda": "cuda:0"}
 
 
@@ -177,8 +177,8 @@ def test_a_training_elsewhere_has_numpys_losses_and_goes_on_there(elsewhere, few
     for one, other in zip(ours, theirs, strict=True):
         assert (other.train_loss, other.val_loss) == pytest.approx((one.train_loss, one.val_loss), rel=1e-4)
     begun = next(iter(fit(CONFIG, few_letters, device=elsewhere))).state
-    (resumed,) = fit(CONFIG, few_letters, state=begun)
-    assert resumed.val_loss == pytest.approx(ours[1].val_loss, rel=1e-4)
+    *_, resumed = fit(CONFIG, few_letters, state=begun)
+    assert resumed.val_loss == pytest.approx(ours[-1].val_loss, rel=1e-4)
 
 
 @pytest.mark.parametrize("changes", [{"augment": "elastic"}, {"augment": "rotate", "loss": "sigmoid"}], ids=str)

@@ -1,0 +1,122 @@
+"""Paper is found on what it lies on, and what is no such picture stays as it is."""
+
+import numpy as np
+import pictures
+import pytest
+from PIL import Image, ImageDraw, ImageFilter
+
+from lettergpu.errors import LettergpuError
+from lettergpu.reading import ink as ink_module
+from lettergpu.reading.ink import find_ink
+from lettergpu.reading.page import on_paper
+from lettergpu.reading.reader import Reader
+
+
+@pytest.fixture(scope="module")
+def reader():
+    return Reader.of()
+
+
+def written(index, paper=225, pen=40):
+    """A word drawn with a pen, dark on paper with a margin, grey; and its text."""
+    word = pictures.word(0, index, source="strokes")
+    strokes = np.asarray(word.image.convert("L"), np.float32)
+    strokes = np.abs(strokes - np.median(strokes))
+    sheet = np.pad(strokes / strokes.max(), 60)
+    return Image.fromarray(np.uint8(paper + (pen - paper) * sheet)), word.text
+
+
+def on_table(sheet, turn=4.0, share=0.6, seed=0):
+    """A sheet on dark, grainy wood, `share` of the picture's width, a shadow at its edge, slightly turned."""
+    width, height = int(sheet.width / share), int(sheet.height / share)
+    rng = np.random.default_rng(seed)
+    grain = 45 + 18 * np.sin(np.arange(width) / 7 + rng.normal(size=(height, 1))) + rng.normal(0, 4, (height, width))
+    table = Image.fromarray(np.uint8(np.clip(grain, 0, 255)))
+    mask = Image.new("L", sheet.size, 255).rotate(turn, expand=True)
+    turned = sheet.rotate(turn, Image.Resampling.BICUBIC, expand=True, fillcolor=225)
+    place = (width - turned.width) // 2, (height - turned.height) // 2
+    shadow = Image.new("L", table.size, 0)
+    shadow.paste(110, (place[0] + 8, place[1] + 8, place[0] + 8 + turned.width, place[1] + 8 + turned.height))
+    table.paste(15, (0, 0), shadow.filter(ImageFilter.GaussianBlur(6)))
+    table.paste(turned, place, mask)
+    return np.asarray(table.filter(ImageFilter.GaussianBlur(0.8)).convert("RGB"))
+
+
+@pytest.mark.parametrize("index", range(4))
+@pytest.mark.parametrize("share", [0.7, 0.85])
+def test_a_note_on_a_table_is_read_as_without_it(index, share, reader):
+    sheet, text = written(index)
+    found = reader.read(on_table(sheet, share=share), form="text")
+    assert found.text.replace("\n", "") == text
+    left, right = min(letter.box[0] for letter in found.letters), max(letter.box[2] for letter in found.letters)
+    width = sheet.width / share
+    assert (width - sheet.width) / 2 < left < right < (width + sheet.width) / 2  # the boxes are the picture's
+
+
+def test_what_surrounds_a_sheet_becomes_paper():
+    sheet, _ = written(0)
+    picture = on_table(sheet)
+    page = on_paper(picture)
+    assert page.shape == picture.shape
+    assert page.dtype == np.uint8
+    assert picture[:40].mean() < 80
+    assert page[:40].mean() > 200
+    middle = tuple(slice(side // 2 - 30, side // 2 + 30) for side in picture.shape[:2])
+    np.testing.assert_array_equal(page[middle], picture[middle])
+
+
+def shaded():
+    """A sheet that fills the picture, half of it in a soft shadow."""
+    sheet, _ = written(1)
+    light = 1 - 0.6 / (1 + np.exp(-(np.arange(sheet.width) - sheet.width / 2) / (sheet.width / 12)))
+    return np.repeat(np.uint8(np.asarray(sheet) * light)[..., None], 3, axis=2)
+
+
+def board():
+    """Bright writing on the dark."""
+    sheet, _ = written(2, paper=20, pen=240)
+    return np.asarray(sheet.convert("RGB"))
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        np.asarray(written(0)[0].convert("RGB")),
+        shaded(),
+        board(),
+        np.full((90, 70, 3), 128, np.uint8),
+        np.random.default_rng(3).integers(0, 256, (120, 160, 3)).astype(np.uint8),
+        np.zeros((1, 300, 3), np.uint8),
+    ],
+    ids=["page", "shadow", "board", "nothing", "noise", "line"],
+)
+def test_other_pictures_stay_as_they_are(picture):
+    assert on_paper(picture) is picture
+
+
+@pytest.mark.parametrize("ink", [0, 255], ids=["dark", "light"])
+def test_a_letter_that_fills_its_picture_has_paper_at_the_border(ink, reader):
+    image = Image.new("L", (300, 300), 255 - ink)
+    pen = ImageDraw.Draw(image)
+    pen.rectangle((20, 0, 64, 299), fill=ink)  # an L, cut off on three sides
+    pen.rectangle((20, 255, 299, 299), fill=ink)
+    mask = find_ink(np.asarray(image.convert("RGB"))).mask
+    assert mask.mean() == pytest.approx(np.mean(np.asarray(image) == ink), abs=0.03)
+    assert reader.read(np.asarray(image), form="single").text == "L"
+
+
+@pytest.mark.parametrize(("width", "scale"), [(5, 1), (9, 1), (13, 2), (30, 4)])
+def test_a_page_is_seen_as_finely_as_its_strokes_need(width, scale):
+    page = np.full((500, 600, 3), 245, np.uint8)
+    for left in (100, 250, 400):
+        page[100:300, left : left + width] = 60
+    found = find_ink(page)
+    assert found.scale == scale
+    assert found.stroke * scale == pytest.approx(width, abs=scale)
+
+
+def test_where_neither_side_is_ink_it_is_said(monkeypatch):
+    monkeypatch.setattr(ink_module, "_along_border", lambda ink: 0.6)
+    assert find_ink(board()).mask.any()
+    with pytest.raises(LettergpuError, match="there is no letter"):
+        find_ink(np.full((90, 70, 3), 128, np.uint8))
