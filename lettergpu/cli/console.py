@@ -65,6 +65,8 @@ def evaluation(table: dict[str, Any]) -> None:
 def reading_table(table: dict[str, Any]) -> None:
     """What was read in a picture: its text, and each letter with the likeliest ones."""
     print(f"{table['file']}: {table['text']}" if "\n" not in table["text"] else f"{table['file']}:\n{table['text']}")
+    if table["turned"]:
+        print(f"   read with the picture turned by {table['turned']} degrees, counter-clockwise")
     print(f"   {'':6}{'left':>6}{'top':>6}{'right':>7}{'bottom':>8}   likeliest")
     for letter in table["letters"]:
         left, top, right, bottom = letter["box"]

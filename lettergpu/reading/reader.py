@@ -5,7 +5,7 @@ lettergpu.read("note.jpg").text
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
@@ -23,6 +23,8 @@ from .sheet import Glyph
 from .workaround import as_the_report_did
 
 FORMS = ("auto", "single", "text")
+SURER = 0.1  # mean log probability by which another way to turn a text has to be better: any ink looks like letters
+ENOUGH = 8  # letters to tell by; where each is a line of its own, 3
 BINARIZERS = (*THRESHOLDS, "kmeans")
 
 
@@ -42,15 +44,21 @@ class Letter:
 
 @dataclass(frozen=True)
 class Reading:
-    """What stands in a picture. text: the likeliest letters, words apart by a space, lines by a line feed."""
+    """What stands in a picture. text: the likeliest letters, words apart by a space, lines by a line feed.
+
+    turned: by how many degrees counter-clockwise the picture was turned to read it, 0, 90, 180 or 270. The boxes are
+    the picture's as it was given.
+    """
 
     text: str
     letters: tuple[Letter, ...]
+    turned: int = 0
 
     def table(self) -> dict[str, Any]:
         """The reading as JSON holds it, without images."""
         return {
             "text": self.text,
+            "turned": self.turned,
             "letters": [
                 {"box": list(letter.box), "top": [{"letter": name, "probability": p} for name, p in letter.top]}
                 for letter in self.letters
@@ -83,7 +91,8 @@ class Reader:
 
         form: single takes all ink for one letter, text looks for lines of letters, auto is text but for a picture that
         is in EMNIST's form already. binarize: how ink is told from paper, one of BINARIZERS; kmeans is the report's own
-        way, which takes the picture for a single letter. top: how many of the likeliest letters to name.
+        way, which takes the picture for a single letter. top: how many of the likeliest letters to name. A text
+        that is read with doubt is tried turned by quarters, too.
         Raises LettergpuError for what cannot be read, also where there is no letter.
         """
         _check("form", form, FORMS)
@@ -95,6 +104,21 @@ class Reader:
                 "binarize kmeans takes a picture for a single letter, as the report does: leave out text"
             )
         page = source if isinstance(source, Page) else open_page(source)
+        reading = self._read(page, form, binarize, top)
+        ways = () if form == "single" or binarize == "kmeans" else _ways(reading)
+        surest = _surety(reading) + (SURER if len(ways) == 3 else 0.0)  # a line a letter is doubt enough
+        for quarters in ways:
+            try:
+                other = self._read(_turned(page, quarters), form, binarize, top)
+            except LettergpuError:
+                continue
+            if _surety(other) > surest and len(other.letters) >= len(reading.letters) / 2:
+                back = [replace(letter, box=_box_back(letter.box, page.size, quarters)) for letter in other.letters]
+                reading, surest = replace(other, letters=tuple(back), turned=90 * quarters), _surety(other)
+        return reading
+
+    def _read(self, page: Page, form: str, binarize: str, top: int) -> Reading:
+        """The letters of a page as it lies."""
         lines = [[_inked(word) for word in line] for line in self._lines(page, form, binarize)]
         lines = [words for line in lines if (words := [word for word in line if word])]
         glyphs = [glyph for line in lines for word in line for glyph in word]
@@ -139,6 +163,36 @@ def read(source: Any, *, model: str | Path | None = None, **how: Any) -> Reading
 def _check(option: str, value: str, names: tuple[str, ...]) -> None:
     if value not in names:
         raise LettergpuError(f"{option} {value}: choose one of {', '.join(names)}")
+
+
+def _surety(reading: Reading) -> float:
+    """The mean log probability of what was answered."""
+    return float(np.mean([np.log(max(letter.top[0][1], 1e-6)) for letter in reading.letters]))
+
+
+def _ways(reading: Reading) -> tuple[int, ...]:
+    """The quarters by which a picture may have to be turned, after what was read of it."""
+    count = len(reading.letters)
+    if reading.text.count("\n") == count - 1 and count >= 3:
+        return 1, 3
+    return (1, 2, 3) if count >= ENOUGH and _surety(reading) < -SURER else ()
+
+
+def _turned(page: Page, quarters: int) -> Page:
+    """The page turned counter-clockwise."""
+    size = page.size[::-1] if quarters % 2 else page.size
+    return Page(np.ascontiguousarray(np.rot90(page.pixels, quarters)), size, page.name)
+
+
+def _box_back(box: tuple[int, int, int, int], size: tuple[int, int], quarters: int) -> tuple[int, int, int, int]:
+    """A box of a page that was turned so, in the page of this size (width, height) before."""
+    left, top, right, bottom = box
+    width, height = size
+    if quarters == 1:
+        return width - bottom, left, width - top, right
+    if quarters == 2:
+        return width - right, height - bottom, width - left, height - top
+    return top, height - right, bottom, height - left
 
 
 def _inked(word: list[Glyph]) -> list[Glyph]:
