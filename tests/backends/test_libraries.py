@@ -16,6 +16,7 @@ from lettergpu.config import Config
 from lettergpu.errors import LettergpuError
 from lettergpu.nn.network import Network
 from lettergpu.reading.reader import Reader
+from lettergpu.study import naive
 from lettergpu.training.loop import fit
 
 CONFIG = Config(hidden=(16,), batch_size=64, epochs=3, validation="last")
@@ -198,6 +199,7 @@ def test_without_float64_none_is_asked_for(changes, few_letters):
     with Watching():
         (report,) = fit(config, few_letters, device=narrow)
         report.network.predict_proba(few_letters.test.images)
+        naive.run("Stable_he", few_letters.train, 26, narrow)
     with pytest.raises(AssertionError), Watching():
         list(fit(config, few_letters, device=whole))
 
