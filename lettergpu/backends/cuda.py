@@ -144,8 +144,8 @@ def activate(z: Any, bias: Any, activation: Any) -> Any:
 
 
 def gradient_before(gradient: Any, kept: Any, activation: Any) -> Any:
-    if isinstance(kept, Slope):
-        return gradient * kept.values
+    if isinstance(kept, Slope):  # of a product of our own, whose gradients were not for it
+        return gradient if kept.values is None else gradient * kept.values
     if activation.name == "identity":
         return gradient
     if not known(activation):
@@ -155,21 +155,10 @@ def gradient_before(gradient: Any, kept: Any, activation: Any) -> Any:
     return delta
 
 
-def gradients(
-    gradient: Any,
-    kept: Any,
-    activation: Any,
-    x: Any,
-    weight: Any,
-    weight_gradient: Any,
-    bias_gradient: Any,
-    add: bool,
-    first: bool,
-) -> Any:
+def gradients(gradient: Any, kept: Any, activation: Any, *rest: Any) -> Any:
     if not own.IN_USE or not (kept is None or isinstance(kept, Slope)):
         return NotImplemented
-    slope = kept.values if kept else None
-    return own.gradients(gradient, slope, x, weight, weight_gradient, bias_gradient, add, first)
+    return own.gradients(gradient, kept.values if kept else None, *rest)
 
 
 def set_gradients(weight_gradient: Any, bias_gradient: Any, x: Any, delta: Any, add: bool) -> None:
