@@ -20,6 +20,7 @@ from unittest.mock import patch
 import numpy as np
 
 from lettergpu.backends import own
+from lettergpu.backends.cpu import Slope
 from lettergpu.backends.libraries import resolve
 from lettergpu.nn import layers
 from lettergpu.nn.activations import ACTIVATIONS
@@ -59,12 +60,12 @@ def passes(i: int, batch: int, members: int, activation: Any) -> dict[str, Calla
 
     rng, outer = np.random.default_rng(0), (members,) if members > 1 else ()
     fan_in, fan_out = SIZES[i : i + 2]
-    x, weight, bias, gradient = (
+    x, weight, bias, delta = (
         cupy.asarray(rng.standard_normal((*outer, *shape), np.float32))
         for shape in ((batch, fan_in), (fan_in, fan_out), (fan_out,), (batch, fan_out))
     )
     of_weight, of_bias = cupy.empty_like(weight), cupy.empty_like(bias)
-    kept = {False: gradient, True: own.dense(x, weight, bias, activation, True)[1]}
+    before = {False: x, True: Slope(x)} if i else {False: None, True: None}
 
     def there(by_own: bool) -> None:
         with patch.object(own, "IN_USE", by_own):
@@ -72,7 +73,7 @@ def passes(i: int, batch: int, members: int, activation: Any) -> dict[str, Calla
 
     def back(by_own: bool) -> None:
         with patch.object(own, "IN_USE", by_own):
-            layers.gradients(gradient, kept[by_own], activation, x, weight, of_weight, of_bias, False, i == 0)
+            layers.gradients(delta, x, weight, of_weight, of_bias, False, before[by_own], activation, i == 0)
 
     return {"there": there, "back": back}
 

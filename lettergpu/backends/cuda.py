@@ -155,10 +155,21 @@ def gradient_before(gradient: Any, kept: Any, activation: Any) -> Any:
     return delta
 
 
-def gradients(gradient: Any, kept: Any, activation: Any, *rest: Any) -> Any:
+def gradients(
+    delta: Any,
+    x: Any,
+    weight: Any,
+    weight_gradient: Any,
+    bias_gradient: Any,
+    add: bool,
+    kept: Any,
+    activation: Any,
+    first: bool,
+) -> Any:
     if not own.IN_USE or not (kept is None or isinstance(kept, Slope)):
         return NotImplemented
-    return own.gradients(gradient, kept.values if kept else None, *rest)
+    slope = kept.values if kept else None
+    return own.gradients(delta, x, weight, weight_gradient, bias_gradient, add, slope, first)
 
 
 def set_gradients(weight_gradient: Any, bias_gradient: Any, x: Any, delta: Any, add: bool) -> None:
@@ -191,11 +202,11 @@ def normalised(
 ) -> Any:
     if not z.size or not known(activation) or not _alike(z, scale, bias, mean, variance):
         return NotImplemented
-    value, kept, factor = cupy.empty_like(z), cupy.empty_like(z), cupy.empty_like(scale)
+    value, slope, factor = cupy.empty_like(z), cupy.empty_like(z), cupy.empty_like(scale)
     numbers = (_computed_in(z)(number) for number in (epsilon, pace))
-    arrays = z, scale, bias, mean, variance, value, kept, factor
+    arrays = z, scale, bias, mean, variance, value, slope, factor
     _per_node("normalised", activation, arrays, *numbers)
-    return value, kept, z, factor
+    return value, Slope(slope), z, factor
 
 
 def gradient_before_normalised(
@@ -208,7 +219,9 @@ def gradient_before_normalised(
     bias_gradient: Any,
     add: bool,
 ) -> Any:
-    arrays = gradient, kept, standard, factor, scale_gradient, bias_gradient
+    if not isinstance(kept, Slope):
+        return NotImplemented
+    arrays = gradient, kept.values, standard, factor, scale_gradient, bias_gradient
     if not gradient.size or not known(activation) or not _alike(*arrays):
         return NotImplemented
     delta = cupy.empty_like(gradient)

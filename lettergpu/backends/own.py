@@ -16,9 +16,9 @@ from ..kernels import formula, known, source
 from .cpu import Slope
 
 IN_USE = os.environ.get("LETTERGPU_PRODUCTS") == "own"
-TILES = (64, 64), (32, 64), (64, 32), (32, 32)
+TILES = (128, 64), (64, 64), (32, 64), (64, 32), (32, 32)
 SHARES = 1, 2, 3, 4, 6, 8, 12, 16
-DEPTH, EACH = 16, 16  # as in products.cu
+DEPTH = 16  # as in products.cu
 NOWHERE = cupy.uintp(0)  # a pointer to nothing
 
 
@@ -27,6 +27,11 @@ class Plan(NamedTuple):
 
     tile: tuple[int, int]
     shares: tuple[int, ...]
+
+
+def each(tile: tuple[int, int]) -> int:
+    """How many numbers of a tile a thread has."""
+    return 32 if tile[0] >= 128 else 16
 
 
 def tiles(rows: int, columns: int, tile: tuple[int, int]) -> int:
@@ -91,33 +96,35 @@ def dense(x: Any, weight: Any, bias: Any, activation: Any, keep: bool) -> Any:
     sizes = [cupy.int64(rows * fan_in if outer else 0), *map(cupy.int32, (rows, fan_in, fan_out, *way.shares))]
     room = _room(way, prod(members) * count * way.shares[0], prod(members) * count)
     passed = [NOWHERE if array is None else array for array in (x, weight, bias, value, slope)]
-    run((count * way.shares[0], prod(members)), (prod(way.tile) // EACH,), (*passed, *room, *sizes))
+    run((count * way.shares[0], prod(members)), (prod(way.tile) // each(way.tile),), (*passed, *room, *sizes))
     return value, Slope(slope)
 
 
 def gradients(
-    gradient: Any, slope: Any, x: Any, weight: Any, weight_gradient: Any, bias_gradient: Any, add: bool, first: bool
+    delta: Any, x: Any, weight: Any, weight_gradient: Any, bias_gradient: Any, add: bool, slope: Any, first: bool
 ) -> Any:
-    """As layers.gradients, by the slope that was kept, or None for 1; likewise."""
-    arrays = gradient, slope, x, weight, weight_gradient, bias_gradient
-    if not _suit(*arrays):
+    """As layers.gradients, given the slope of the layer before, or None for 1; likewise."""
+    if not _suit(delta, x, weight, weight_gradient, bias_gradient, slope):
         return NotImplemented
-    members, (rows, fan_out), fan_in = gradient.shape[:-2], gradient.shape[-2:], x.shape[-1]
-    if 0 in gradient.shape or fan_in == 0:
+    members, (rows, fan_out), fan_in = delta.shape[:-2], delta.shape[-2:], x.shape[-1]
+    if 0 in delta.shape or fan_in == 0:
         return NotImplemented
-    made = None if first else cupy.empty((*members, rows, fan_in), gradient.dtype)
+    made = None if first else cupy.empty((*members, rows, fan_in), delta.dtype)
     products = ((fan_in, fan_out, rows),) if first else ((fan_in, fan_out, rows), (rows, fan_in, fan_out))
     way = plan(products, prod(members), _multiprocessors())
     counts = [tiles(height, width, way.tile) for height, width, _ in products]
     blocks = sum(count * shares for count, shares in zip(counts, way.shares, strict=True))
-    contiguous = [array for array in (x, made) if array is not None]
-    at_once = _at_once(fan_in, *contiguous), _at_once(fan_out, gradient, weight, weight_gradient)
+    at_once = _at_once(fan_in, *(array for array in (x, made) if array is not None)), _at_once(
+        fan_out, delta, weight, weight_gradient
+    )
     run = kernel("dense_backward", IDENTITY, way.tile, at_once, _tf32())
     shares = (*way.shares, 0)[:2]
     sizes = [cupy.int64(rows * fan_in if x.ndim == 3 else 0), *map(cupy.int32, (rows, fan_in, fan_out, *shares))]
     room = _room(way, prod(members) * blocks, prod(members) * sum(counts))
-    passed = [NOWHERE if array is None else array for array in (*arrays, made)]
-    run((blocks, prod(members)), (prod(way.tile) // EACH,), (*passed, *room, *sizes, cupy.bool_(add)))
+    arrays = delta, x, weight, slope, weight_gradient, bias_gradient, made
+    passed = [NOWHERE if array is None else array for array in arrays]
+    grid, block = (blocks, prod(members)), (prod(way.tile) // each(way.tile),)
+    run(grid, block, (*passed, *room, *sizes, cupy.bool_(add)))
     return made
 
 
@@ -145,7 +152,8 @@ def _room(way: Plan, blocks: int, counters: int) -> tuple[Any, Any]:
     """Where shares are put down, and what counts those that are done."""
     if max(way.shares) == 1:
         return NOWHERE, NOWHERE
-    put_down = cupy.empty(blocks * (EACH + 1) * prod(way.tile) // EACH, cupy.float32)
+    threads = prod(way.tile) // each(way.tile)
+    put_down = cupy.empty(blocks * (each(way.tile) + 1) * threads, cupy.float32)
     size = 1 << (counters - 1).bit_length()
     return put_down, _counters(size, *_where())
 

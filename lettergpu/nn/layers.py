@@ -36,15 +36,27 @@ class Dense:
             self.x, self.kept = x, kept
         return a
 
-    def backward(self, gradient: Any, *, add: bool = False, first: bool = False) -> Any:
-        """Set the gradients of the parameters; return the gradient with respect to the input (batch, fan_in).
+    def delta(self, gradient: Any, *, add: bool = False) -> Any:
+        """The gradient of the loss with respect to z = x W + b, from that with respect to g(z), both (batch, fan_out).
 
-        gradient: that of the loss with respect to the output of the last `forward(x, keep=True)`, (batch, fan_out).
-        add: add to the gradients of the parameters instead, for a batch that comes in pieces.
-        first: nothing lies before this layer; the gradient of its input is not computed, and None is returned.
+        That is of the last `forward(x, keep=True)`. add: as for `backward`.
         """
-        own = self.weight_gradient, self.bias_gradient
-        return gradients(gradient, self.kept, self.activation, self.x, self.weight, *own, add, first)
+        return gradient_before(gradient, self.kept, self.activation)
+
+    def backward(self, delta: Any, *, add: bool = False, before: "Dense | None" = None) -> Any:
+        """Set the gradients of the parameters; return the `delta` of the layer before this one, (batch, fan_in).
+
+        delta: the gradient with respect to z, (batch, fan_out). add: add to the gradients of the parameters instead,
+        for a batch that comes in pieces. before: None where there is none, and None is returned.
+        """
+        return self._backward(delta, self.bias_gradient, add, before)
+
+    def _backward(self, delta: Any, bias_gradient: Any, add: bool, before: "Dense | None") -> Any:
+        given = delta, self.x, self.weight, self.weight_gradient, bias_gradient, add
+        if type(before) is Dense:
+            return gradients(*given, before.kept, before.activation, False)
+        gradient = gradients(*given, None, self.activation, before is None)
+        return before.delta(gradient, add=add) if before else None
 
     def folded(self) -> tuple[Any, Any]:
         """Weight and bias of the plain layer that answers as this one does when it does not learn."""
@@ -84,18 +96,15 @@ class NormalisedDense(Dense):
         )
         return a
 
-    def backward(self, gradient: Any, *, add: bool = False, first: bool = False) -> Any:
-        delta = gradient_before_normalised(
-            gradient,
-            self.kept,
-            self.standard,
-            self.factor,
-            self.activation,
-            self.scale_gradient,
-            self.bias_gradient,
-            add,
+    def delta(self, gradient: Any, *, add: bool = False) -> Any:
+        """The gradient with respect to z = x W; those of scale and bias are set."""
+        kept = self.kept, self.standard, self.factor
+        return gradient_before_normalised(
+            gradient, *kept, self.activation, self.scale_gradient, self.bias_gradient, add
         )
-        return gradients(delta, None, self.activation, self.x, self.weight, self.weight_gradient, None, add, first)
+
+    def backward(self, delta: Any, *, add: bool = False, before: "Dense | None" = None) -> Any:
+        return self._backward(delta, None, add, before)
 
     def folded(self) -> tuple[Any, Any]:
         factor = self.scale / array_namespace(self.scale).sqrt(self.variance + EPSILON)
@@ -167,24 +176,26 @@ def gradient_before_normalised(
 
 @dispatched
 def gradients(
-    gradient: Any,
-    kept: Any,
-    activation: Activation,
+    delta: Any,
     x: Any,
     weight: Any,
     weight_gradient: Any,
     bias_gradient: Any,
     add: bool,
+    kept: Any,
+    activation: Activation,
     first: bool,
 ) -> Any:
-    """All that a layer does on the way back, from what `dense` kept, or if None, from the gradient with respect to z.
+    """All that a layer does on the way back, from the gradient with respect to z, delta (batch, fan_out).
 
-    Returns the gradient with respect to x, (batch, fan_in), or None if there is nothing before. bias_gradient: None
-    where there is no bias.
+    kept, activation: of the layer before, with respect to whose z the gradient is returned, (batch, fan_in). With
+    respect to x if kept is None; None if there is nothing before. bias_gradient: None where there is no bias.
     """
-    delta = gradient if kept is None else gradient_before(gradient, kept, activation)  # (batch, fan_out)
     set_gradients(weight_gradient, bias_gradient, x, delta, add)
-    return None if first else gradient_of_input(delta, weight)
+    if first:
+        return None
+    gradient = gradient_of_input(delta, weight)
+    return gradient if kept is None else gradient_before(gradient, kept, activation)
 
 
 @dispatched

@@ -174,8 +174,9 @@ class Network:
 
     def backward(self, gradient: Any, *, add: bool = False) -> None:
         """Set `gradients` from the gradient of the loss with respect to `forward`'s logits, or add to them."""
-        for layer in reversed(self.layers):
-            gradient = layer.backward(gradient, add=add, first=layer is self.layers[0])
+        delta = self.layers[-1].delta(gradient, add=add)
+        for layer, before in zip(reversed(self.layers), [*self.layers[-2::-1], None], strict=True):
+            delta = layer.backward(delta, add=add, before=before)
 
     def answers(self, images: Any, frames: Any = None) -> Iterator[tuple[slice, Any]]:
         """Logits of uint8 images (n, ...), a chunk at a time: (which rows, their logits (rows, classes)).

@@ -24,6 +24,8 @@ WAYS = [  # (rows, fan_in, fan_out), the tile, how many shares, whether factors 
     ((33, 7, 9), (64, 32), 2, False),
     ((33, 7, 9), (32, 32), 1, True),
     ((64, 64, 64), (32, 64), 9, True),
+    ((130, 100, 68), (128, 64), 2, False),
+    ((140, 200, 60), (128, 64), 1, True),
     ((64, 64, 64), None, None, False),  # as it is planned
 ]
 
@@ -84,7 +86,7 @@ def test_forward(way, place, monkeypatch):
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_backward(way, place, monkeypatch):
     (rows, fan_in, fan_out), rounding, rng = way[0], take(way, monkeypatch), np.random.default_rng(51)
-    gradient, slope = numbers(rng, rows, fan_out), numbers(rng, rows, fan_out)
+    delta, slope = numbers(rng, rows, fan_out), numbers(rng, rows, fan_in)
     x, weight = numbers(rng, rows, fan_in), numbers(rng, fan_in, fan_out)
     before = numbers(rng, fan_in, fan_out), numbers(rng, fan_out)
     for add, first, kept, biased in (
@@ -93,14 +95,15 @@ def test_backward(way, place, monkeypatch):
         (True, True, slope, True),
     ):
         own_gradients = [place.put(array.copy()) for array in before]
-        given = (place.put(gradient), kept if kept is None else place.put(kept), place.put(x), place.put(weight))
-        made = own.gradients(*given, own_gradients[0], own_gradients[1] if biased else None, add, first)
-        d = gradient.astype(np.float64) * (1 if kept is None else kept)
+        given = [place.put(array) for array in (delta, x, weight)]
+        biases = own_gradients[1] if biased else None
+        made = own.gradients(*given, own_gradients[0], biases, add, kept if kept is None else place.put(kept), first)
+        d = delta.astype(np.float64)
         close(place.fetch(own_gradients[0]), x.T @ d + add * before[0], rounding)
         close(place.fetch(own_gradients[1]), d.sum(axis=0) + add * before[1] if biased else before[1], 2e-6)
         assert (made is None) == first
         if not first:
-            close(place.fetch(made), d @ weight.T, rounding)
+            close(place.fetch(made), d @ weight.T * (1 if kept is None else kept), rounding)
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["own input", "shared input"])
@@ -114,8 +117,8 @@ def test_members(shared, place, monkeypatch):
     close(place.fetch(value), a, rounding)
     close(place.fetch(kept.values), 1 - a * a, rounding)
     weight_gradient, bias_gradient = place.put(np.zeros_like(weight)), place.put(np.zeros_like(bias))
-    given = [place.put(gradient), None, place.put(x), place.put(weight)]
-    made = own.gradients(*given, weight_gradient, bias_gradient, False, False)
+    given = [place.put(array) for array in (gradient, x, weight)]
+    made = own.gradients(*given, weight_gradient, bias_gradient, False, None, False)
     wide = gradient.astype(np.float64)
     close(place.fetch(weight_gradient), np.swapaxes(np.broadcast_to(x, (members, rows, fan_in)), 1, 2) @ wide, rounding)
     close(place.fetch(bias_gradient), wide.sum(axis=1), 2e-6)
