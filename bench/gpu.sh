@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What only a GPU can show, in under ten minutes: bench/gpu.sh OUT [PART...], from the repository root.
-# Parts: tests kernels products epoch ensemble train recipes accuracy; by default all. Results go into the folder OUT,
+# Parts: tests kernels products steps epoch ensemble train recipes accuracy; by default all. Results go into the folder OUT,
 # and say of which GPU they are. $LETTERGPU_EMNIST names the letters; $PYTHON is what runs (python), $IMAGES how many
 # images an epoch has. Steps are launched one by one (plain), replayed with cuBLAS's products (replay), and replayed with
 # products of our own (own).
@@ -63,6 +63,13 @@ part() {
         "$python" bench/kernels/products.py --json "$out/products.json" &&
             "$python" bench/kernels/products.py --members 8 --batch-size 256 --json "$out/products-k8.json"
         ;;
+    steps)
+        for way in replay own; do
+            by $way "$python" bench/kernels/step.py --images "$images" --json "$out/step-default-$way.json" &&
+                by $way "$python" bench/kernels/step.py --recipe report --augment none --activation relu --images "$images" \
+                    --precision tf32 --json "$out/step-b256-tf32-$way.json" || return
+        done
+        ;;
     epoch)
         epoch b256 --images "$images" && epoch b256-tf32 --images "$images" --precision tf32 &&
             epoch b1024-tf32 --images "$images" --precision tf32 --batch-size 1024
@@ -97,7 +104,7 @@ part() {
 }
 
 failed=0
-for name in "${@:-tests kernels products epoch ensemble train recipes accuracy}"; do
+for name in "${@:-tests kernels products steps epoch ensemble train recipes accuracy}"; do
     for each in $name; do
         echo "== $each"
         part "$each" || { echo "== $each failed" && failed=1; }

@@ -1,4 +1,5 @@
-// Batch normalisation and the activation after it (layers.py), there and back, one pass each over a node's column:
+// What is done with whole columns, a node's numbers in a batch (layers.py). Batch normalisation and the activation after
+// it, there and back, and the sum that is the gradient of a bias:
 //
 //   forward   standard = (z - mean) / sqrt(variance + epsilon),  y = scale standard + bias,  g(y); and the running mean
 //             and variance go `pace` of the way to the batch's, or all of it where there was no batch before
@@ -101,4 +102,19 @@ gradient_before_normalised(const T* gradient, const T* slope, const T* standard,
         scale_gradient[column] = T(add ? C(scale_gradient[column]) + scales : scales);
         bias_gradient[column] = T(add ? C(bias_gradient[column]) + biases : biases);
     }
+}
+
+// values: (members, rows, nodes)
+extern "C" __global__ void __launch_bounds__(lettergpu::THREADS)
+column_sums(const T* values, T* sums, long long rows, long long nodes, long long columns, bool add) {
+    using namespace lettergpu;
+    __shared__ C of_warps[THREADS / 32][NODES];
+    const long long column = (long long)(blockIdx.x) * NODES + threadIdx.x % NODES;
+    const long long first = column / nodes * (rows * nodes) + column % nodes;
+    C sum = 0;
+#pragma unroll 8
+    for (long long row = column < columns ? threadIdx.x / NODES : rows; row < rows; row += 32)
+        sum += C(values[first + row * nodes]);
+    sum = node_sum(sum, of_warps);
+    if (threadIdx.x < NODES && column < columns) sums[column] = T(add ? C(sums[column]) + sum : sum);
 }

@@ -41,7 +41,6 @@ def kernels(dtype: str) -> Iterator[tuple[str, str]]:
     waves = np.empty((28, 5), "float64" if dtype == "float64" else "float32")
     calls = {
         "momentum_step": (cuda.momentum_kernel(), [(row, row[:1], 0.9, 0.0, 6, False, row, row)]),
-        "window": (cuda.window_kernel(), [(maps, rows[:1], 2, 1, 56, maps[:1])]),
         "count_in": (cuda.count_in_kernel(), [(row, np.empty(8, bool), row, np.empty(8, np.int64))]),
         "assemble": (cuda.assemble_kernel(), [(images, rows, maps, 3, waves, 5, np.empty((6, 784), dtype))]),
     }
@@ -59,12 +58,13 @@ def kernels(dtype: str) -> Iterator[tuple[str, str]]:
             if kernel.startswith(PACKED) and (ready := packs.prepared(function, *arguments)):
                 yield kernel, ready[0].code
     for pass_ in ("dense_forward", "dense_backward") if name == "float32" else ():
-        for tile, at_once in (((64, 64), (4, 4)), ((32, 32), (4, 4)), ((64, 32), (1, 1))):  # the ends, and the worst
+        for tile, at_once in (((128, 64), (4, 4)), ((32, 32), (4, 4)), ((64, 32), (1, 1))):  # the ends, and the worst
             for tf32 in (False, True):
                 yield pass_, own.kernel(pass_, ACTIVATIONS["tanhexp"], tile, at_once, tf32).code
-    for pass_ in ("normalised", "gradient_before_normalised"):
+    for pass_ in ("normalised", "gradient_before_normalised", "column_sums"):
         for activation in ("mish", "tanhexp"):  # those that need the most
             yield pass_, cuda.normalise_kernel(pass_, ACTIVATIONS[activation], name).code
+    yield "windows", cuda.windows_kernel().code
     for loss in ("softmax_cross_entropy", "sigmoid_binary_cross_entropy"):
         yield loss, cuda.loss_kernel(loss, name).code
 

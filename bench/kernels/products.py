@@ -1,7 +1,7 @@
 """What a dense layer takes on a GPU, there and back: by cuBLAS with kernels around it, and by products of our own.
 
 python bench/kernels/products.py [--batch-size 256 1024] [--precision float32 tf32] [--activation relu] [--members 1]
-                                 [--best 12] [--repeats 32] [--json FILE|-]
+                                 [--best 24] [--repeats 32] [--json FILE|-]
 
 Needs an NVIDIA GPU. The layers of 784-512-256-128-26. Microseconds in a CUDA graph that repeats the layer, the least of
 five launches. `own` is the plan that lettergpu takes, `best` the fastest of the --best plans that it thinks most of:
@@ -78,8 +78,8 @@ def passes(i: int, batch: int, members: int, activation: Any) -> dict[str, Calla
     return {"there": there, "back": back}
 
 
-def best(work: Callable[[bool], Any], most: int, repeats: int) -> tuple[own.Plan, float]:
-    """The fastest of the plans with the least clocks, and what it takes."""
+def tried(work: Callable[[bool], Any], most: int, repeats: int) -> dict[own.Plan, float]:
+    """What the plans with the least clocks take, the fastest one first."""
     asked: list[Any] = []
 
     def taken(way: own.Plan) -> float:
@@ -90,7 +90,7 @@ def best(work: Callable[[bool], Any], most: int, repeats: int) -> tuple[own.Plan
         work(True)
     ways = sorted(own.plans(asked[0][0]), key=lambda way: own.clocks(way, *asked[0]))[:most]
     times = {way: taken(way) for way in ways}
-    return min(times.items(), key=lambda item: item[1])
+    return dict(sorted(times.items(), key=lambda item: item[1]))
 
 
 def main() -> None:
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--precision", nargs="+", choices=["float32", "tf32"], default=["float32", "tf32"])
     parser.add_argument("--activation", choices=list(ACTIVATIONS), default="relu")
     parser.add_argument("--members", type=int, default=1)
-    parser.add_argument("--best", type=int, default=12)
+    parser.add_argument("--best", type=int, default=24)
     parser.add_argument("--repeats", type=int, default=32)
     parser.add_argument("--json", metavar="FILE|-")
     options = parser.parse_args()
@@ -115,12 +115,14 @@ def main() -> None:
             activation = ACTIVATIONS[options.activation if i < len(SIZES) - 2 else "identity"]
             for way, work in passes(i, batch, options.members, activation).items():
                 times = [microseconds(lambda own=own, work=work: work(own), options.repeats) for own in (False, True)]
-                found, least = best(work, options.best, options.repeats)
+                ways = tried(work, options.best, options.repeats)
+                found, least = next(iter(ways.items()))
                 name = f"{precision}, {batch}, {fan_in}-{fan_out} {way}"
                 figures = dict(zip(("cublas", "own", "best"), (*times, least), strict=True))
                 sums = [a + b for a, b in zip(sums, figures.values(), strict=True)]
                 print(f"{name:34}" + "".join(f"{t:10.2f}" for t in figures.values()), *found, flush=True)
-                rows.append({"what": name} | figures | {"tile": found.tile, "shares": found.shares})
+                plans = [[*way, microseconds] for way, microseconds in ways.items()]
+                rows.append({"what": name} | figures | {"plans": plans})
         print(f"{f'{precision}, {batch}, all':34}" + "".join(f"{t:10.2f}" for t in sums))
     content = {"benchmark": "products", "machine": machine(), "members": options.members, "rows": rows}
     text = json.dumps(content, indent=2) + "\n"

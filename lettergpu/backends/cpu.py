@@ -216,9 +216,9 @@ def momentum_step(parameters: Any, gradients: Any, settings: Any) -> Any:
     return None
 
 
-def window(array: Any, number: Any, size: int, before: int, rows: int) -> Any:
-    first = int(number[0]) * size + before
-    return array[first : first + rows]
+def windows(number: Any, arrays: Any, places: Any) -> Any:
+    firsts = (int(number[0]) * place.size + place.before for place in places)
+    return [array[first : first + place.rows] for array, first, place in zip(arrays, firsts, places, strict=True)]
 
 
 def uniforms(rows: Any, count: int, of: Any) -> Any:

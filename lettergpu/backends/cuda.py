@@ -25,7 +25,9 @@ TYPES = {  # how a dtype's name is made known to a kernel that is not elementwis
     "bfloat16": "#include <cupy/bfloat16.cuh>\ntypedef bfloat16 T;\n",
 }
 WARPS = 4  # rows a block of the losses' kernels takes
-NODES = 8  # that a block normalises: of each row 32 bytes of float32, what memory hands out at once
+NODES = 8  # that a block of normalise.cu takes
+WINDOWS, WORD = 4, 4  # at once by windows.cu, of words of so many bytes
+NOWHERE, IDENTITY = own.NOWHERE, own.IDENTITY
 
 
 @cache
@@ -58,11 +60,8 @@ def momentum_kernel() -> Any:
 
 
 @cache
-def window_kernel() -> Any:
-    """Number i of the rows from number * size + before on, of `width` numbers each."""
-    body = "taken = array[(number[0] * size + before) * width + i];"
-    inputs = "raw T array, raw int64 number, int64 size, int64 before, int64 width"
-    return cupy.ElementwiseKernel(inputs, "T taken", body, "lettergpu_window")
+def windows_kernel() -> Any:
+    return cupy.RawKernel(source("windows.cu"), "windows")
 
 
 @cache
@@ -176,7 +175,9 @@ def set_gradients(weight_gradient: Any, bias_gradient: Any, x: Any, delta: Any, 
     _product(x.swapaxes(-1, -2), delta, weight_gradient, add=add)
     if bias_gradient is None:
         return
-    if add:
+    if delta.size and _alike(delta, bias_gradient):
+        _per_node("column_sums", IDENTITY, (delta, bias_gradient), cupy.bool_(add))
+    elif add:
         bias_gradient += delta.sum(axis=-2)
     else:
         cupy.sum(delta, axis=-2, out=bias_gradient)
@@ -254,9 +255,21 @@ def momentum_step(parameters: Any, gradients: Any, settings: Any) -> None:
     _call(momentum_kernel(), *arguments, by=packs.launched)
 
 
-def window(array: Any, number: Any, size: int, before: int, rows: int) -> Any:
-    taken = cupy.empty((rows, *array.shape[1:]), array.dtype)
-    _call(window_kernel(), array, number, size, before, prod(array.shape[1:]), taken)
+def windows(number: Any, arrays: Any, places: Any) -> Any:
+    widths = [prod(array.shape[1:]) * array.itemsize for array in arrays]
+    whole = all(array.flags.c_contiguous and width % WORD == 0 for array, width in zip(arrays, widths, strict=True))
+    if not whole or len(arrays) > WINDOWS:
+        return NotImplemented
+    taken, passed, words = [], [], 0
+    for array, place, width in zip(arrays, places, widths, strict=True):
+        made = cupy.empty((place.rows, *array.shape[1:]), array.dtype)
+        sizes = (rows * width // WORD for rows in (place.rows, place.size, place.before))
+        taken.append(made)
+        passed += [array, made, *map(cupy.int64, sizes)]
+        words += place.rows * width // WORD
+    passed += [NOWHERE, NOWHERE, *map(cupy.int64, (0, 0, 0))] * (WINDOWS - len(arrays))
+    if words:
+        _call(windows_kernel(), (-(-words // 256),), (256,), (number, *passed))
     return taken
 
 

@@ -109,7 +109,7 @@ def _open_cupy(cupy: Any, found: Found, precision: str) -> Device:
     def free() -> int:
         return gpu.mem_info[0] + cupy.get_default_memory_pool().free_bytes()
 
-    repeated = Replay if os.environ.get("LETTERGPU_REPLAY") == "1" else one_by_one
+    repeated = one_by_one if os.environ.get("LETTERGPU_REPLAY") == "0" else Replay
     name = f"{found.name} ({found.about})"
     return Device(name, array_api_compat.cupy, gpu, cupy.asnumpy, free, gpu.use, repeated)
 

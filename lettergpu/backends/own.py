@@ -114,8 +114,9 @@ def gradients(
     way = plan(products, prod(members), _multiprocessors())
     counts = [tiles(height, width, way.tile) for height, width, _ in products]
     blocks = sum(count * shares for count, shares in zip(counts, way.shares, strict=True))
-    at_once = _at_once(fan_in, *(array for array in (x, made) if array is not None)), _at_once(
-        fan_out, delta, weight, weight_gradient
+    at_once = (
+        _at_once(fan_in, *(array for array in (x, made) if array is not None)),
+        _at_once(fan_out, delta, weight, weight_gradient),
     )
     run = kernel("dense_backward", IDENTITY, way.tile, at_once, _tf32())
     shares = (*way.shares, 0)[:2]

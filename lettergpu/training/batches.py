@@ -1,6 +1,6 @@
 """One epoch's way through the training set: rows of a permutation, gathered, made float, augmented."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,15 +37,24 @@ class Part(NamedTuple):
         return self.before + self.rows == self.batch
 
 
+class Window(NamedTuple):
+    """Which rows of an array that comes in batches of `size` rows: of a batch `rows`, after the `before` first ones."""
+
+    size: int
+    before: int
+    rows: int
+
+
 class Piece(NamedTuple):
     """A batch, or a part of one that is too large for memory.
 
-    x: (rows, 784) pixels in [0, 1]. labels: (rows,).
+    x: (rows, 784) pixels in [0, 1]. labels: (rows,). rate: (1,), the learning rate of the batch.
     For an ensemble x is (members, rows, 784) and labels (members * rows,): each member has a batch of its own.
     """
 
     x: Any
     labels: Any
+    rate: Any
 
 
 class Batches:
@@ -75,10 +84,13 @@ class Batches:
         self._numbers = xp.arange(count, dtype=xp.int64, device=device.handle)
         self.frames = device.put(_frames(letters.images)) if config.moment_norm else None
         self._places = device.put(_in_parts(config.ensemble, count, self.size)) if config.ensemble > 1 else None
-        self._drawn: tuple[Any, ...] = ()  # the order, the labels and the maps of an epoch, always the same arrays
+        self._drawn: tuple[Any, ...] = ()  # an epoch's order, labels, rates and maps, always the same arrays
 
-    def draw(self, epoch: int) -> None:
-        """Draw the order and the maps of an epoch, whose pieces are then to be had; the first one is 1."""
+    def draw(self, epoch: int, rates: Any) -> None:
+        """Draw the order and the maps of an epoch, whose pieces are then to be had; the first one is 1.
+
+        rates: (steps,), the learning rates of its batches, on the device.
+        """
         xp, seeds = self.device.namespace, self.config.seeds
         self.device.use()
         orders = [self._order_of(seed, epoch) for seed in seeds]
@@ -87,10 +99,10 @@ class Batches:
         if self._places is not None:
             order = xp.take(xp.concat(orders), self._places)
             moves = xp.take(xp.concat(maps), self._places, axis=0) if moves.shape[0] else moves
-        drawn = order, xp.take(self.labels, order), moves
+        drawn = order, xp.take(self.labels, order), rates, moves
         for kept, new in zip(self._drawn, drawn, strict=False):
             kept[...] = new
-        self._drawn = self._drawn or drawn
+        self._drawn = self._drawn or (*drawn[:2], xp.asarray(rates, copy=True), moves)
         self.number[...] = 0
         if self.streamed:
             self._sent, self._order_here = 0, self.device.fetch(order)
@@ -117,28 +129,29 @@ class Batches:
     def piece(self, part: Part) -> Piece:
         """That part of the batch whose number is reached, in the epoch that was drawn last."""
         xp, members = self.device.namespace, self.config.ensemble
-        sizes = members * self.size, members * part.before, members * part.rows
-        order, labels, maps = (window(a, self.number, *sizes) if a.shape[0] else a for a in self._drawn)
+        rows = Window(members * self.size, members * part.before, members * part.rows)
+        places = [rows, rows, Window(1, 0, 1), rows if self._drawn[3].shape[0] else Window(0, 0, 0)]
+        order, labels, rate, maps = windows(self.number, self._drawn, places)
         source = self.images
         if self.streamed:
-            source = self.device.put(self.images[self._order_here[self._sent :][: sizes[2]]])
-            self._sent += sizes[2]
-            order = xp.arange(sizes[2], device=self.device.handle)
+            source = self.device.put(self.images[self._order_here[self._sent :][: rows.rows]])
+            self._sent += rows.rows
+            order = xp.arange(rows.rows, device=self.device.handle)
         x = assemble(source, order, maps, self.dtype)
         if members > 1:
             x = xp.reshape(x, (members, part.rows, x.shape[1]))
-        return Piece(x, labels)
+        return Piece(x, labels, rate)
 
 
 @dispatched
-def window(array: Any, number: Any, size: int, before: int, rows: int) -> Any:
-    """Of an array (n, ...) that comes in batches of `size` rows: of batch `number`, (1,) int64, `rows` after `before`.
+def windows(number: Any, arrays: Sequence[Any], places: Sequence[Window]) -> list[Any]:
+    """Of each array (n, ...) the rows that its Window tells, of batch `number`, (1,) int64.
 
-    The number lies where the array does, so that nobody waits for it; what is returned may be a view.
+    The number lies where the arrays do, so that nobody waits for it; what is returned may be views.
     """
-    xp = array_namespace(array)
-    places = number * size + before + xp.arange(rows, dtype=number.dtype, device=device(array))
-    return xp.take(array, places, axis=0)
+    xp, there = array_namespace(number), device(number)
+    places_of = (number * at.size + at.before + xp.arange(at.rows, dtype=number.dtype, device=there) for at in places)
+    return [xp.take(array, rows, axis=0) for array, rows in zip(arrays, places_of, strict=True)]
 
 
 def _frames(images: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from ..data.letters import Examples, Letters
 from ..errors import LettergpuError
 from ..nn.losses import LOSSES
 from ..nn.network import CHUNK, Network
-from .batches import Batches, Part, window
+from .batches import Batches, Part
 from .metrics import Tally, tally_answers
 from .optimizers import Momentum
 from .schedules import learning_rates
@@ -149,7 +149,6 @@ class Trainer:
         epochs, steps = range(1, config.epochs + 1), self.batches.steps
         self.rates = np.asarray([list(learning_rates(config, epoch, steps)) for epoch in epochs]).reshape(-1, steps)
         self._rates = xp.astype(device.put(self.rates), parameters.dtype)
-        self._rates_now = xp.zeros(steps, dtype=parameters.dtype, device=device.handle)  # of the epoch
         self.optimizer = Momentum(
             parameters,
             learning_rate=config.learning_rate,
@@ -185,8 +184,7 @@ class Trainer:
 
     def train(self, epoch: int, on_batch: Callable[[int], None] = lambda images: None) -> tuple[float, float]:
         """One pass over the training set; its mean loss and accuracy. The device is asked only at the end."""
-        self.batches.draw(epoch)
-        self._rates_now[...] = self._rates[epoch - 1, :]
+        self.batches.draw(epoch, self._rates[epoch - 1, :])
         self.tally.clear()
         for part in self._steps(self.batches.parts):
             on_batch(self.config.ensemble * part.rows)
@@ -202,7 +200,7 @@ class Trainer:
         gradient = self.device.namespace.reshape(outcome.gradient, logits.shape)
         network.backward(gradient, add=not part.first)
         if part.last:
-            self.optimizer.learning_rate = window(self._rates_now, self.batches.number, 1, 0, 1)
+            self.optimizer.learning_rate = piece.rate
             self.optimizer.step(network.parameters, network.gradients)
             self.batches.number += 1
 

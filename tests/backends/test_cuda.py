@@ -50,7 +50,7 @@ OPERATIONS = [
     pixels.assemble,
     draws.uniforms,
     draws.permuted,
-    batches.window,
+    batches.windows,
     metrics.count_in,
 ]
 
@@ -60,7 +60,7 @@ def forget_kernels():
     kernels = cuda.activate_kernel, cuda.gradient_kernel, cuda.momentum_kernel, cuda.assemble_kernel
     kernels = (
         *kernels,
-        cuda.window_kernel,
+        cuda.windows_kernel,
         cuda.count_in_kernel,
         cuda.uniforms_kernel,
         cuda.permuted_kernel,
@@ -320,15 +320,42 @@ def test_what_does_not_come_in_packs(place):
     assert packs.prepared(kernel, z, z, z) is not None
 
 
-@pytest.mark.parametrize("dtype", ["float32", "int64"])
-@pytest.mark.parametrize("shape", [(), (2, 5)])
-def test_window(shape, dtype, place):
-    array, number = np.random.default_rng(41).normal(size=(23, *shape)).astype(dtype), place.put(np.asarray([2]))
+@pytest.mark.parametrize(("dtype", "shape"), [("float32", (2, 5)), ("int64", ()), ("float64", (3,)), ("uint8", (4,))])
+def test_windows(dtype, shape, place):
+    rng, number = np.random.default_rng(41), np.asarray([2])
+    arrays = [rng.normal(size=(23, *shape)).astype(dtype), rng.normal(size=5).astype(np.float32), np.empty((0, 2, 3))]
     for size, before, rows in ((6, 0, 6), (6, 3, 2), (10, 0, 3), (10, 2, 1)):
-        got = cuda.window(place.put(array), number, size, before, rows)
-        assert got.dtype == array.dtype
-        np.testing.assert_array_equal(place.fetch(got), batches.window(array, np.asarray([2]), size, before, rows))
-        np.testing.assert_array_equal(place.fetch(got), array[2 * size + before :][:rows])
+        places = [batches.Window(size, before, rows), batches.Window(1, 0, 1), batches.Window(0, 0, 0)]
+        for count in (3, 1):
+            taken = cuda.windows(place.put(number), [place.put(array) for array in arrays[:count]], places[:count])
+            alike = batches.windows.__wrapped__(number, arrays[:count], places[:count])
+            for got, of, array in zip(taken, alike, arrays[:count], strict=True):
+                assert got.dtype == array.dtype
+                np.testing.assert_array_equal(place.fetch(got), of)
+        np.testing.assert_array_equal(place.fetch(taken[0]), arrays[0][2 * size + before :][:rows])
+
+
+def test_windows_that_are_left_to_the_formula(place):
+    number, odd = place.put(np.asarray([0])), place.put(np.zeros((4, 1), np.float16))
+    one, four = batches.Window(1, 0, 1), place.put(np.zeros((4, 4), np.float32))
+    for arrays in ([odd], [four[:, ::2]], [four] * 5):
+        assert cuda.windows(number, arrays, [one] * len(arrays)) is NotImplemented
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(1, 1), (2, 31), (300, 9), (3, 33, 17)], ids=str)
+def test_column_sums(shape, dtype, place):
+    *members, rows, nodes = shape
+    if members and dtype == "bfloat16":
+        pytest.skip("CuPy has no products of several matrices of bfloat16")
+    dtype, rng = dtype_of(dtype), np.random.default_rng(42)
+    delta, before = rng.normal(size=shape).astype(dtype), rng.normal(size=(*members, nodes)).astype(dtype)
+    x, of_weight = np.ones((*members, rows, 2), dtype), place.put(np.zeros((*members, 2, nodes), dtype))
+    for add in (False, True):
+        bias_gradient = place.put(before.copy())
+        cuda.set_gradients(of_weight, bias_gradient, place.put(x), place.put(delta), add)
+        expected = delta.astype(np.float64).sum(axis=-2) + add * before.astype(np.float64)
+        close(place.fetch(bias_gradient), expected, rtol=8 * eps(dtype), atol=8 * eps(dtype) * rows**0.5)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -439,7 +466,7 @@ def test_each_compiles_as_cupy_would_without_spilling(options):
     output = subprocess.check_output([sys.executable, BENCH / "compile.py", "--json", "-", *options], text=True)
     table = json.loads(output)
     expected = {f"{kind}_{name}" for kind in ("activate", "gradient_before") for name in FORMULAS}
-    expected |= {generic.__name__ for generic in OPERATIONS[4:]}
+    expected |= {"column_sums"} | {generic.__name__ for generic in OPERATIONS[4:]}
     assert set(table["rows"]) - {"dense_forward", "dense_backward"} == expected
     assert len(table["architectures"]) == (2 if "--architecture" in options else 7)
     for kernel, row in table["rows"].items():

@@ -17,7 +17,7 @@ def epoch_of(letters, config, epoch=1, device=CPU, rows=None):
     """The parts of an epoch and its pieces."""
     rows = np.arange(len(letters.train)) if rows is None else rows
     batches = Batches(letters.train, rows, config, device, device.namespace.float32)
-    batches.draw(epoch)
+    batches.draw(epoch, device.put(np.arange(1, 1 + batches.steps, dtype=np.float32)))
     pieces = []
     for part in batches.parts:
         pieces.append(batches.piece(part))
@@ -31,6 +31,7 @@ def test_an_epoch_holds_every_row_once_with_its_label(few_letters, device):
     assert [piece.x.shape[0] for piece in pieces] == [32, 32, 32, 32, 6]
     assert parts == [(0, 32, 32)] * 4 + [(0, 6, 6)]
     assert all(part.first and part.last for part in parts)
+    assert [float(piece.rate[0]) for piece in pieces] == [1, 2, 3, 4, 5]
     x = np.concatenate([device.fetch(piece.x) for piece in pieces])
     labels = np.concatenate([device.fetch(piece.labels) for piece in pieces])
     expected = few_letters.train.images[rows].reshape(-1, 784).astype(np.float32) / 255
