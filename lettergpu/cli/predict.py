@@ -12,7 +12,7 @@ import typer
 from ..errors import LettergpuError
 from .options import DEVICE_HELP
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif"}
 Model = Annotated[
     Path | None, typer.Option(help="A run folder or a .safetensors file.", show_default="the network in the package")
 ]

@@ -12,8 +12,9 @@ from PIL import Image, ImageOps
 from ..backends.libraries import to_host
 from ..errors import LettergpuError
 
-MAX_BYTES = 10_000_000
-MAX_PIXELS = 40_000_000
+MAX_BYTES = 50_000_000  # of a file
+MAX_PIXELS = 50_000_000  # as decoded: a JPEG can be at an eighth of its size
+HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")  # brands of such a file, after "ftyp"
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 LONG_SIDE = 2000  # pixels of a page at most: larger pictures are reduced, letters need no more
 
@@ -52,10 +53,13 @@ def open_page(source: str | Path | bytes | IO[bytes] | Image.Image | Any) -> Pag
         image = source
     else:
         image = _opened(_content(source, name), name)
+    size = image.size
+    if max(size) > LONG_SIDE and not image.info.get("progressive"):  # such a JPEG is held whole, whatever its scale
+        image.draft("RGB", (size[0] * LONG_SIDE // max(size), size[1] * LONG_SIDE // max(size)))
     if image.width * image.height > MAX_PIXELS:
         raise _too_large(name, f"{image.width * image.height / 1e6:.0f}")
     try:
-        return _page(image, name)
+        return _page(image, size, name)
     except Exception as error:  # Pillow's decoders raise whatever a damaged file leads them to
         raise LettergpuError(f"{name} is damaged: {_reason(error)}") from error
 
@@ -82,8 +86,19 @@ def _content(source: str | Path | bytes | IO[bytes], name: str) -> bytes:
 
 
 def _opened(content: bytes, name: str) -> Image.Image:
+    if content.startswith(b"%PDF"):
+        raise LettergpuError(f"{name} is a PDF: give a picture of a page, as pdftoppm -png -r 200 FILE page makes it")
+    heic = content[4:8] == b"ftyp" and content[8:12] in HEIC
+    if heic:
+        try:
+            import pillow_heif
+        except ImportError:
+            raise LettergpuError(
+                f"{name} is a HEIC picture, which needs pillow-heif (pip install 'lettergpu[heic]'); or save it as JPEG"
+            ) from None
+        pillow_heif.register_heif_opener()
     try:
-        return Image.open(io.BytesIO(content), formats=FORMATS)
+        return Image.open(io.BytesIO(content), formats=["HEIF"] if heic else FORMATS)
     except Image.DecompressionBombError as error:
         raise _too_large(name, "too many") from error
     except Exception as error:  # Pillow's headers, as its decoders
@@ -100,10 +115,8 @@ def _reason(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _page(image: Image.Image, name: str) -> Page:
-    width, height = image.size
-    if max(image.size) > LONG_SIDE:
-        image.draft("RGB", (width * LONG_SIDE // max(image.size), height * LONG_SIDE // max(image.size)))
+def _page(image: Image.Image, size: tuple[int, int], name: str) -> Page:
+    width, height = size
     turned = ImageOps.exif_transpose(image)
     if (turned.width > turned.height) != (image.width > image.height):
         width, height = height, width

@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from ..backends.cpu import threads
-from ..reading.pictures import MAX_BYTES
 
+MAX_BYTES = 10_000_000  # of a picture
 RETRY = {"Retry-After": "1"}
 
 

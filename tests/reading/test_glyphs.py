@@ -1,4 +1,5 @@
 import io
+import sys
 
 import numpy as np
 import pictures
@@ -40,12 +41,21 @@ def transparent(ink):
     return drawn(mode="RGBA", paper=(0, 0, 0, 0), ink=ink)
 
 
+def heic(image):
+    import pillow_heif
+
+    file = io.BytesIO()
+    pillow_heif.from_pillow(image).save(file)
+    return file.getvalue()
+
+
 def sixteen_bits():
     return Image.fromarray(np.asarray(drawn().convert("L"), np.uint16) * 257)
 
 
 STORED = {
     **{kind: lambda kind=kind: saved(drawn(), kind) for kind in opening.FORMATS},
+    "HEIC": lambda: heic(drawn()),
     "grey": lambda: saved(drawn().convert("L"), "PNG"),
     "one bit": lambda: saved(drawn().convert("1"), "PNG"),
     "palette": lambda: saved(drawn().convert("P"), "PNG"),
@@ -94,15 +104,39 @@ def test_a_large_picture_is_reduced_and_its_boxes_are_not(reader):
     assert np.allclose((left, top, right, bottom), np.array([60, 51, 181, 191]) * 21, atol=80)
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # as it is outside of pytest
+def test_a_jpeg_of_108_megapixels_is_decoded_at_a_part_of_its_size(reader, monkeypatch):
+    content = saved(drawn().convert("L").resize((12_000, 9_000), Image.Resampling.NEAREST), "JPEG")
+    decoded = []
+    page_of = opening._page
+    monkeypatch.setattr(opening, "_page", lambda image, *rest: decoded.append(image.size) or page_of(image, *rest))
+    left, top, right, bottom = reader.read(content).letters[0].box
+    assert decoded[0][0] < 4_000
+    assert np.allclose((left, top, right, bottom), np.array([60 * 50, 51 * 37.5, 181 * 50, 191 * 37.5]), atol=150)
+
+
+def test_what_heic_needs_is_told(monkeypatch):
+    content = heic(drawn())
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(LettergpuError, match=r"which needs pillow-heif \(pip install 'lettergpu\[heic\]'\); or save"):
+        open_page(content)
+
+
 WRONG = {
     "no bytes": (lambda: b"", "is empty"),
     "text": (lambda: b"hello", "is no image that can be read"),
     "an SVG": (lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is no image that can be read"),
     "half a PNG": (lambda: saved(Image.effect_noise((99, 99), 50), "PNG")[:2000], "is damaged"),
     "half a JPEG": (lambda: saved(drawn(), "JPEG")[:700], "is damaged"),
-    "too many bytes": (lambda: b"\x89PNG" + bytes(opening.MAX_BYTES), "larger than 10 MB"),
-    "a bomb": (lambda: saved(Image.new("1", (7000, 7000)), "PNG"), "49 megapixels: at most 40"),
-    "a huge bomb": (lambda: saved(Image.new("1", (20_000, 20_000)), "PNG"), "megapixels: at most 40"),
+    "too many bytes": (lambda: b"\x89PNG" + bytes(opening.MAX_BYTES), "larger than 50 MB"),
+    "a bomb": (lambda: saved(Image.new("1", (8000, 8000)), "PNG"), "64 megapixels: at most 50"),
+    "a huge bomb": (lambda: saved(Image.new("1", (20_000, 20_000)), "PNG"), "megapixels: at most 50"),
+    "a PDF": (lambda: b"%PDF-1.7\n", "is a PDF: give a picture of a page"),
+    "a progressive JPEG": (
+        lambda: saved(Image.new("L", (8000, 8000)), "JPEG", progressive=True),
+        "64 megapixels: at most 50",
+    ),
+    "half a HEIC": (lambda: heic(drawn())[:300], "is damaged|is no image"),
     "a pixel": (lambda: saved(Image.new("RGB", (1, 1)), "PNG"), "no letter"),
     "a row": (lambda: saved(Image.new("RGB", (500, 1)), "PNG"), "no letter"),
     "white": (lambda: saved(Image.new("RGB", (300, 200), "white"), "PNG"), "no letter"),

@@ -23,9 +23,9 @@ from PIL import Image
 import lettergpu.web
 from lettergpu.data.letters import load_test
 from lettergpu.errors import LettergpuError
-from lettergpu.reading.pictures import MAX_BYTES
 from lettergpu.reading.reader import Reader
 from lettergpu.web.app import Limits, create_app, listen, serve, server
+from lettergpu.web.queue import MAX_BYTES
 
 
 @pytest.fixture(scope="module")
