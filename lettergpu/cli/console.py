@@ -1,5 +1,6 @@
 """What a person reads: what is trained, tables of scores, of letters, of what was read."""
 
+import json
 import shlex
 import statistics
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from ..data.letters import Letters
 from ..nn.network import parameter_count
+from ..reading.truth import Count, Truth, count
 from ..training.metrics import TOP
 from ..training.runs import Run
 
@@ -72,6 +74,31 @@ def reading_table(table: dict[str, Any]) -> None:
         left, top, right, bottom = letter["box"]
         likeliest = "   ".join(f"{guess['letter']} {guess['probability']:5.1%}" for guess in letter["top"])
         print(f"   {letter['top'][0]['letter']:6}{left:6}{top:6}{right:7}{bottom:8}   {likeliest}")
+
+
+def reading_score(tables: list[dict[str, Any]], truths: dict[str, Truth], as_json: bool) -> None:
+    """What was read of each picture whose truth is known, and how much of all of them, kind by kind."""
+    totals: dict[str, Count] = {}
+    told = [(table, truth) for table in tables if (truth := truths.get(Path(table["file"]).name))]
+    rows = []
+    for table, truth in told:
+        counted = count(truth.text, table["text"])
+        for kind in dict.fromkeys((truth.kind or "all", "all")):
+            totals[kind] = totals.get(kind, Count()) + counted
+        rows.append(table | {"truth": truth.text, "right": counted.right, "extra": counted.extra})
+        if not as_json:
+            text, expected = (" ".join(part.split()) for part in (table["text"], truth.text))
+            print(f"{table['file']}: {counted.right} of {counted.letters}   {expected}   read as   {text}")
+    if as_json:
+        print(json.dumps({"pictures": rows, "score": {kind: each.table() for kind, each in totals.items()}}, indent=2))
+        return
+    print(f"\n{'':16}{'pictures':>9}{'letters right':>20}{'not there':>11}{'words whole':>16}")
+    for kind in sorted(totals, key="all".__eq__):
+        each = totals[kind]
+        right, whole = f"{each.right} of {each.letters}", f"{each.whole} of {each.words}"
+        print(f"{kind:16}{each.pictures:9}{right:>20}{each.extra:11}{whole:>16}")
+    if len(told) < len(tables):
+        print(f"\n{len(tables) - len(told)} pictures more were read, whose truth is not told")
 
 
 def counts(letters: Letters, checksums: dict[Path, tuple[str, str]]) -> None:

@@ -36,6 +36,10 @@ def predict(
         Path | None,
         typer.Option(help="Draw what was read: a PNG file, or of several pictures the folder for them."),
     ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(help='Count what is right: a JSON file, {"a.png": "HELLO", ...} by the names of pictures.'),
+    ] = None,
 ) -> None:
     """Read the letters in pictures: photos, scans, screenshots, drawings."""
     if single and text:
@@ -45,12 +49,16 @@ def predict(
 
     from ..reading.pictures import open_page
     from ..reading.reader import Reader
-    from .console import reading_table
+    from ..reading.truth import read_truth
+    from .console import reading_score, reading_table
     from .plots import plot_reading
 
     reader = Reader.of(model, _device(device))
     form = "single" if single else "text" if text else "auto"
     paths = list(_pictures(images))
+    truths = read_truth(truth) if truth else {}
+    if truth and not truths.keys() & {path.name for path in paths if path}:
+        raise LettergpuError(f"{truth} tells of none of these pictures: it names {next(iter(truths), 'none')}")
     drawings = list(_drawings(paths, show)) if show else []
     found, failed = [], False
     bar = tqdm(paths, "Reading", unit=" pictures", leave=False, disable=None if len(paths) > 1 else True)
@@ -63,17 +71,20 @@ def predict(
             if len(paths) == 1:
                 raise
             failed = True
+            found.append({"file": name, "text": ""})
             with tqdm.external_write_mode():
                 typer.echo(f"error: {error}" if name in str(error) else f"error: {name}: {error}", err=True)
             continue
         found.append({"file": name} | reading.table())
-        if not as_json:
+        if not as_json and not truth:
             with tqdm.external_write_mode():
                 reading_table(found[-1])
         if show:
             plot_reading(drawings[number], page, reading)
-    if as_json:
-        typer.echo(json.dumps(found, indent=2))
+    if truth:
+        reading_score(found, truths, as_json)
+    elif as_json:
+        typer.echo(json.dumps([row for row in found if row["text"]], indent=2))
     if failed:
         raise SystemExit(2)
 

@@ -63,7 +63,7 @@ def _ink(pixels: np.ndarray, mixture: np.ndarray, binarize: str) -> Ink:
     """The ink, where the colours are mixed so that it is darker than paper."""
     seen, near, stroke, scale = _first_look(pixels, mixture)
     share = _share(seen, near, stroke, binarize)
-    return Ink(share, max(1.0, _stroke(share >= 0.5)), scale)
+    return Ink(share, max(1.0, stroke_width(share >= 0.5)), scale)
 
 
 def _along_border(ink: Ink) -> float:
@@ -86,7 +86,7 @@ def _first_look(pixels: np.ndarray, mixture: np.ndarray) -> tuple[np.ndarray, np
         smoothed = ndimage.gaussian_filter(seen, smooth)
         contrast = 1.0 - smoothed / _paper(smoothed, width)
         mask = contrast > _threshold(contrast)
-        stroke = max(1.0, _stroke(mask), 0.75 * stroke)
+        stroke = max(1.0, stroke_width(mask), 0.75 * stroke)
         if scale == 1 or stroke >= FINE:
             break
         scale //= 2
@@ -143,7 +143,7 @@ def _threshold(contrast: np.ndarray) -> Any:
     return threshold_otsu(contrast) if np.ptp(contrast) > 0 else 1.0
 
 
-def _stroke(mask: np.ndarray) -> float:
+def stroke_width(mask: np.ndarray) -> float:
     """The median width of the strokes: twice the distance to the paper along their middle."""
     distance = ndimage.distance_transform_cdt(np.pad(mask, 1))
     middle = (distance == ndimage.maximum_filter(distance, 3)) & (distance > 0)

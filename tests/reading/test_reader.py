@@ -168,6 +168,31 @@ def test_drawings_of_pictures_with_one_name_do_not_replace_each_other(files, tmp
     assert not np.array_equal(first, second)
 
 
+def test_predict_counts_what_is_right(files, words, tmp_path):
+    truth = {f"{i}.png": {"truth": words[i].text.lower(), "kind": "one" if i else ""} for i in range(2)}
+    (tmp_path / "truth.json").write_text(json.dumps(truth | {"elsewhere.png": "A"}))
+    found = json.loads(predict(files, "--truth", tmp_path / "truth.json", "--json").stdout)
+    counts = [len(word.text) for word in words[:2]]
+    assert [(row["right"], row["extra"]) for row in found["pictures"]] == [(count, 0) for count in counts]
+    assert {kind: row["right"] for kind, row in found["score"].items()} == {"all": sum(counts), "one": counts[1]}
+    assert found["score"]["all"]["whole"] == found["score"]["all"]["words"]
+    (files / "1.png").write_bytes(b"no picture")
+    done = predict(files, "--truth", tmp_path / "truth.json")
+    lines = done.stdout.decode().splitlines()
+    assert (
+        lines[0]
+        == f"{files / '0.png'}: {counts[0]} of {counts[0]}   {words[0].text.lower()}   read as   {words[0].text}"
+    )
+    assert lines[1].startswith(f"{files / '1.png'}: 0 of {counts[1]} ")
+    assert lines[-3].split() == ["all", "2", str(counts[0]), "of", str(sum(counts)), "0", "1", "of", "2"]
+    assert lines[-1] == "1 pictures more were read, whose truth is not told"
+    (tmp_path / "truth.json").write_text('{"other.png": "A"}')
+    assert (
+        b"tells of none of these pictures: it names other.png"
+        in predict(files, "--truth", tmp_path / "truth.json").stderr
+    )
+
+
 def test_a_bad_picture_is_told_and_the_others_are_read(files, words):
     (files / "3.png").write_bytes(b"no picture")
     alone = predict(files / "3.png")
