@@ -98,7 +98,7 @@ def reading_score(tables: list[dict[str, Any]], truths: dict[str, Truth], as_jso
         right, whole = f"{each.right} of {each.letters}", f"{each.whole} of {each.words}"
         print(f"{kind:16}{each.pictures:9}{right:>20}{each.extra:11}{whole:>16}")
     if len(told) < len(tables):
-        print(f"\n{len(tables) - len(told)} pictures more were read, whose truth is not told")
+        print(f"\n{len(tables) - len(told)} more of the pictures, whose truth is not told, not counted")
 
 
 def counts(letters: Letters, checksums: dict[Path, tuple[str, str]]) -> None:

@@ -185,7 +185,7 @@ def test_predict_counts_what_is_right(files, words, tmp_path):
     )
     assert lines[1].startswith(f"{files / '1.png'}: 0 of {counts[1]} ")
     assert lines[-3].split() == ["all", "2", str(counts[0]), "of", str(sum(counts)), "0", "1", "of", "2"]
-    assert lines[-1] == "1 pictures more were read, whose truth is not told"
+    assert lines[-1] == "1 more of the pictures, whose truth is not told, not counted"
     (tmp_path / "truth.json").write_text('{"other.png": "A"}')
     assert (
         b"tells of none of these pictures: it names other.png"
