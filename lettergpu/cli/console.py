@@ -69,6 +69,8 @@ def reading_table(table: dict[str, Any]) -> None:
     print(f"{table['file']}: {table['text']}" if "\n" not in table["text"] else f"{table['file']}:\n{table['text']}")
     if table["turned"]:
         print(f"   read with the picture turned by {table['turned']} degrees, counter-clockwise")
+    if table["warning"]:
+        print(f"   {table['warning']}")
     print(f"   {'':6}{'left':>6}{'top':>6}{'right':>7}{'bottom':>8}   likeliest")
     for letter in table["letters"]:
         left, top, right, bottom = letter["box"]

@@ -8,6 +8,7 @@ network judges each possible letter, and of all ways to cut a line the likeliest
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -25,7 +26,15 @@ MERGE = 1.0  # what it costs, in log probability, to take two strokes that stand
 CUT = 0.8  # and to cut through a stroke's width of ink
 EACH = 0.1  # and every letter, so that fewer are the likelier
 TOGETHER = 4  # fragments of a letter at most
+JOINED = 2.5  # heights of a letter: ink as wide as this that hangs together is of several
 Judge = Callable[[np.ndarray], np.ndarray]
+
+
+class Found(NamedTuple):
+    """What is on a page: lines of words of letters, and how much of all their width hangs together over several."""
+
+    lines: list[list[list[Glyph]]]
+    joined: float
 
 
 def single_letter(ink: Ink) -> Glyph:
@@ -37,8 +46,8 @@ def single_letter(ink: Ink) -> Glyph:
     return sheet.glyph(joined(inner or kept))
 
 
-def find_letters(ink: Ink, judge: Judge) -> list[list[list[Glyph]]]:
-    """Lines of words of letters. judge: probabilities (n, classes) of images (n, 28, 28).
+def find_letters(ink: Ink, judge: Judge) -> Found:
+    """The letters of a page. judge: probabilities (n, classes) of images (n, 28, 28).
 
     Raises LettergpuError where there is none.
     """
@@ -51,14 +60,16 @@ def find_letters(ink: Ink, judge: Judge) -> list[list[list[Glyph]]]:
         sheet = level_sheet(replace(ink, share=share), tilt)
         kept = sheet.pieces
         height = _letter_height(kept, sheet.share.shape)
-    lines = _lines(kept, height)
+    lines = [_whole(line, height) for line in _lines(kept, height)]
+    widths = np.array([piece.width for line in lines for piece in line])
     found = []
     for line in lines:
-        letters = _letters(sheet, _fragments(sheet, line, height), height, judge)
+        fragments = [part for piece in line for part in _cuts(sheet, piece, height)]
+        letters = _letters(sheet, fragments, height, judge)
         found.append([[sheet.glyph(piece) for piece in word] for word in _words(letters, height)])
     if not found:
         raise LettergpuError(EMPTY)
-    return found
+    return Found(found, float(widths[widths > JOINED * height].sum() / widths.sum()))
 
 
 def _letter_height(pieces: Sequence[Piece], shape: tuple[int, ...]) -> float:
@@ -137,8 +148,8 @@ def _distance(one: Piece, other: Piece) -> float:
     return float(np.hypot(max(across, 0), max(down, 0)))
 
 
-def _fragments(sheet: Sheet, line: list[Piece], height: float) -> list[Piece]:
-    """What a letter is made of, from the left: pieces above each other joined, wide ones cut where ink is least."""
+def _whole(line: list[Piece], height: float) -> list[Piece]:
+    """A line's pieces from the left, those above each other joined, dots to what they belong to."""
     whole = [piece for piece in line if max(piece.height, piece.width) > CRUMB * height]
     crumbs = [piece for piece in line if max(piece.height, piece.width) <= CRUMB * height]
     if not whole:
@@ -155,7 +166,7 @@ def _fragments(sheet: Sheet, line: list[Piece], height: float) -> list[Piece]:
                 parts.remove(other)
                 piece = joined([other, piece])
         parts.append(piece)
-    return [part for piece in parts for part in _cuts(sheet, piece, height)]
+    return parts
 
 
 def _stacked(one: Piece, other: Piece) -> bool:

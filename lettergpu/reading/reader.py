@@ -17,7 +17,7 @@ from ..errors import LettergpuError
 from ..nn.network import Network
 from ..training import checkpoint
 from .ink import EMPTY, THRESHOLDS, find_ink
-from .layout import find_letters, single_letter
+from .layout import Found, find_letters, single_letter
 from .pictures import Page, open_page
 from .sheet import Glyph
 from .workaround import as_the_report_did
@@ -26,6 +26,8 @@ FORMS = ("auto", "single", "text")
 SURER = 0.1  # mean log probability by which another way to turn a text has to be better: any ink looks like letters
 ENOUGH = 8  # letters to tell by; where each is a line of its own, 3
 BINARIZERS = (*THRESHOLDS, "kmeans")
+JOINED = 0.4  # of a text's width that hangs together over several letters, from which on it is read badly
+WARNING = "much of the ink hangs together over several letters: joined-up writing is not read"
 
 
 @dataclass(frozen=True)
@@ -47,18 +49,20 @@ class Reading:
     """What stands in a picture. text: the likeliest letters, words apart by a space, lines by a line feed.
 
     turned: by how many degrees counter-clockwise the picture was turned to read it, 0, 90, 180 or 270. The boxes are
-    the picture's as it was given.
+    the picture's as it was given. warning: a sentence that says why not to believe it, or nothing.
     """
 
     text: str
     letters: tuple[Letter, ...]
     turned: int = 0
+    warning: str = ""
 
     def table(self) -> dict[str, Any]:
         """The reading as JSON holds it, without images."""
         return {
             "text": self.text,
             "turned": self.turned,
+            "warning": self.warning,
             "letters": [
                 {"box": list(letter.box), "top": [{"letter": name, "probability": p} for name, p in letter.top]}
                 for letter in self.letters
@@ -119,7 +123,8 @@ class Reader:
 
     def _read(self, page: Page, form: str, binarize: str, top: int) -> Reading:
         """The letters of a page as it lies."""
-        lines = [[_inked(word) for word in line] for line in self._lines(page, form, binarize)]
+        found = self._found(page, form, binarize)
+        lines = [[_inked(word) for word in line] for line in found.lines]
         lines = [words for line in lines if (words := [word for word in line if word])]
         glyphs = [glyph for line in lines for word in line for glyph in word]
         if not glyphs:
@@ -131,19 +136,19 @@ class Reader:
         letters = []
         for glyph, row, saw in zip(glyphs, probabilities, seen, strict=True):
             likeliest = np.argsort(-row, kind="stable")[:top]
-            found = tuple((names[i], float(row[i])) for i in likeliest)
-            letters.append(Letter(_box(glyph, page), found, glyph.image, saw))
+            guesses = tuple((names[i], float(row[i])) for i in likeliest)
+            letters.append(Letter(_box(glyph, page), guesses, glyph.image, saw))
         answers = iter(letters)
         text = "\n".join(" ".join("".join(next(answers).top[0][0] for _ in word) for word in line) for line in lines)
-        return Reading(text, tuple(letters))
+        return Reading(text, tuple(letters), warning=WARNING if found.joined > JOINED else "")
 
-    def _lines(self, page: Page, form: str, binarize: str) -> list[list[list[Glyph]]]:
+    def _found(self, page: Page, form: str, binarize: str) -> Found:
         if binarize == "kmeans":
-            return [[[as_the_report_did(page)]]]
+            return _alone(as_the_report_did(page))
         if form != "text" and (glyph := _emnist(page)):
-            return [[[glyph]]]
+            return _alone(glyph)
         ink = find_ink(page.pixels, binarize)
-        return [[[single_letter(ink)]]] if form == "single" else find_letters(ink, self.network.predict_proba)
+        return _alone(single_letter(ink)) if form == "single" else find_letters(ink, self.network.predict_proba)
 
     def hidden(self, letters: Sequence[Letter]) -> list[np.ndarray]:
         """The activations of each hidden layer, (letters, nodes), for letters read."""
@@ -193,6 +198,10 @@ def _box_back(box: tuple[int, int, int, int], size: tuple[int, int], quarters: i
     if quarters == 2:
         return width - right, height - bottom, width - left, height - top
     return top, height - right, bottom, height - left
+
+
+def _alone(glyph: Glyph) -> Found:
+    return Found([[[glyph]]], 0.0)
 
 
 def _inked(word: list[Glyph]) -> list[Glyph]:

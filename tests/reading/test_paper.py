@@ -145,5 +145,24 @@ def test_a_short_word_on_its_side_has_a_line_a_letter(quarters, reader):
     assert (found.text, found.turned) == (text, 90 * quarters)
 
 
+def joined_up():
+    """Two words of loops that a pen made without being lifted."""
+    board = Image.new("L", (900, 300), 240)
+    pen = ImageDraw.Draw(board)
+    for left in (60, 480):
+        along = np.linspace(0, 12 * np.pi, 400)
+        points = np.column_stack([left + 8 * along + 26 * np.sin(along), 150 - 45 * np.cos(along)])
+        pen.line([tuple(point) for point in points], 30, 7, joint="curve")
+    return np.asarray(board.convert("RGB"))
+
+
+def test_joined_up_writing_is_warned_of(reader):
+    found = reader.read(joined_up(), form="text")
+    assert "joined-up writing is not read" in found.warning
+    assert found.table()["warning"] == found.warning
+    assert reader.read(joined_up(), form="single").warning == ""
+    assert reader.read(np.asarray(written(0)[0].convert("RGB")), form="text").warning == ""
+
+
 def test_what_is_read_with_little_doubt_is_not_turned(reader):
     assert reader.read(np.asarray(written(0)[0].convert("RGB")), form="text").turned == 0

@@ -250,6 +250,17 @@ def test_what_cannot_be_read_is_said_and_then_forgotten(page, content, sentence)
     expect(trouble).to_be_empty()
 
 
+def test_a_picture_that_is_not_to_be_believed_is_read_with_a_warning(page):
+    def warned(route):
+        response = route.fetch()
+        route.fulfill(response=response, json=response.json() | {"warning": "much of the ink hangs together"})
+
+    page.route("**/predict*", warned)
+    write(page, "L", size=0.3)
+    expect(page.locator("#trouble")).to_have_text("Much of the ink hangs together.")
+    shows(page, "L")
+
+
 def test_a_server_that_is_gone_is_said(page):
     page.route("**/predict*", lambda route: route.abort())
     write(page, "L", size=0.3)

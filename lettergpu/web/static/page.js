@@ -59,7 +59,8 @@ async function read(image) {
   } catch {
     return [none, "The server does not answer: is lettergpu serve still running?"];
   }
-  return response.ok ? [content, ""] : [none, asSentence(content.error)];
+  if (!response.ok) return [none, asSentence(content.error)];
+  return [content, content.warning && asSentence(content.warning)];
 }
 
 function asSentence(error) {
