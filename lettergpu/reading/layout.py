@@ -25,6 +25,7 @@ CRUMB = 0.35  # of a letter's height: what is smaller is a dot or a part of a br
 MERGE = 1.0  # what it costs, in log probability, to take two strokes that stand apart for one letter
 CUT = 0.8  # and to cut through a stroke's width of ink
 EACH = 0.1  # and every letter, so that fewer are the likelier
+GAP = 5.0  # heights of a letter: what is farther apart is not of one line
 TOGETHER = 4  # fragments of a letter at most
 JOINED = 2.5  # heights of a letter: ink as wide as this that hangs together is of several
 Judge = Callable[[np.ndarray], np.ndarray]
@@ -116,7 +117,7 @@ def _cleaned(sheet: Sheet, height: float) -> list[Piece]:
 def _lines(pieces: list[Piece], height: float) -> list[list[Piece]]:
     """Pieces that stand beside each other, line by line from the top, each from the left.
 
-    Two pieces are of a line if they overlap in height and no more than three letters' heights lie between them; small
+    Two pieces are of a line if they overlap in height and no more than GAP letters' heights lie between them; small
     ones (dots, broken strokes) belong to the nearest line.
     """
     tall = [piece for piece in pieces if piece.height > 0.45 * height]
@@ -127,7 +128,7 @@ def _lines(pieces: list[Piece], height: float) -> list[list[Piece]]:
     shared = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
     apart = np.maximum(left[:, None], left) - np.minimum(right[:, None], right)
     least = np.minimum((bottom - top)[:, None], bottom - top)
-    _, group = connected_components(coo_array((shared > 0.4 * least) & (apart < 3.0 * height)))
+    _, group = connected_components(coo_array((shared > 0.4 * least) & (apart < GAP * height)))
     lines: dict[int, list[Piece]] = {}
     for piece, number in zip(tall, group, strict=True):
         lines.setdefault(int(number), []).append(piece)
