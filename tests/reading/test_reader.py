@@ -41,7 +41,7 @@ def files(tmp_path, words):
 
 def test_the_network_in_the_package(reader):
     assert BOXED.stat().st_size <= 1_500_000
-    assert reader.network.sizes == (784, 512, 256, 128, 26)
+    assert reader.network.sizes == (784, 600, 300, 150, 26)
     assert reader.network.parameters.dtype == np.float32
     assert "/" not in checkpoint.read(BOXED).config.data
     assert (BOXED.parent / "README.md").is_file()
@@ -86,7 +86,7 @@ def test_threads_may_share_a_reader(reader, words):
 def test_hidden_activations_are_those_of_the_forward_pass(reader, words):
     letters = reader.read(words[0].file).letters
     hidden = reader.hidden(letters)
-    assert [layer.shape for layer in hidden] == [(len(letters), nodes) for nodes in (512, 256, 128)]
+    assert [layer.shape for layer in hidden] == [(len(letters), nodes) for nodes in (600, 300, 150)]
     last = reader.network.layers[-1]
     logits = hidden[-1] @ last.weight + last.bias
     assert [reader.network.classes[i] for i in logits.argmax(axis=1)] == [letter.top[0][0] for letter in letters]

@@ -138,10 +138,9 @@ def test_a_letter_that_is_drawn_is_read_and_explained(page, reader, letter):
     expect(answers.first).to_have_text(re.compile(rf"^{letter}[> \d.]+%$"))
     nodes = [int(re.search(r"(\d+) nodes", text)[1]) for text in page.locator("figcaption").all_inner_texts()]
     assert nodes == list(reader.network.sizes[1:-1])
-    sizes = [
-        canvas.evaluate("canvas => canvas.width * canvas.height") for canvas in page.locator("figure canvas").all()
-    ]
-    assert sizes == nodes
+    for canvas, count in zip(page.locator("figure canvas").all(), nodes, strict=True):
+        width, height = canvas.evaluate("canvas => [canvas.width, canvas.height]")
+        assert 0 <= width * height - count < width  # all nodes in rows, of which the last may end early
     grey = page.locator("#seen").evaluate("c => [...c.getContext('2d').getImageData(0, 0, 28, 28).data]")
     assert max(grey[::4]) > 200  # it saw strokes
     assert sorted(grey[::4])[400] < 30  # on black
