@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -124,6 +125,11 @@ def other_layers(change: Callable[[Dense, int, bool], Any]) -> Any:
     return patch.object(Network, "_layer", made)
 
 
+def through(before: Dense, change: Callable[[Any], Any]) -> Any:
+    """The layer before, which gets its gradient changed."""
+    return SimpleNamespace(delta=lambda gradient, *, add: before.delta(change(gradient), add=add))
+
+
 def dropout(of_pixels: float, of_nodes: float) -> Any:
     """Some of a layer's inputs are 0, and the others larger. Srivastava et al. 2014."""
     rng = np.random.default_rng(0)
@@ -138,9 +144,9 @@ def dropout(of_pixels: float, of_nodes: float) -> Any:
                 x = x * kept[0]
             return forward(x, keep=keep)
 
-        def back(gradient: Any, *, add: bool = False, first: bool = False) -> Any:
-            gradient = backward(gradient, add=add, first=first)
-            return gradient if first or not rate else gradient * kept[0]
+        def back(delta: Any, *, add: bool = False, before: Any = None) -> Any:
+            between = through(before, lambda gradient: gradient * kept[0]) if before and rate else before
+            return backward(delta, add=add, before=between)
 
         layer.forward, layer.backward = dropping, back  # type: ignore[method-assign]
 
@@ -151,10 +157,19 @@ def residual() -> Any:
     """A layer as wide as its input adds to it. He, Zhang, Ren, Sun 2016, arXiv:1512.03385."""
 
     def change(layer: Dense, i: int, last: bool) -> None:
-        forward, backward = layer.forward, layer.backward
+        forward, delta_of, backward = layer.forward, layer.delta, layer.backward
+        kept = []
+
+        def delta(gradient: Any, *, add: bool = False) -> Any:
+            kept[:] = [gradient]
+            return delta_of(gradient, add=add)
+
+        def back(delta: Any, *, add: bool = False, before: Any = None) -> Any:
+            return backward(delta, add=add, before=through(before, lambda gradient: gradient + kept[0]))
+
         if not last and layer.weight.shape[0] == layer.weight.shape[1]:
             layer.forward = lambda x, *, keep=False: x + forward(x, keep=keep)  # type: ignore[method-assign]
-            layer.backward = lambda g, *, add=False, first=False: g + backward(g, add=add)  # type: ignore[method-assign]
+            layer.delta, layer.backward = delta, back  # type: ignore[method-assign]
 
     return other_layers(change)
 
@@ -200,12 +215,12 @@ def sampled() -> Iterator[None]:
     """Each class is drawn as often as the others, instead of counting for more where it is rare."""
     draw = Batches.draw
 
-    def changed(batches: Batches, epoch: int) -> None:
+    def changed(batches: Batches, epoch: int, rates: Any) -> None:
         every = batches.rows
         of_row = np.bincount(batches.labels[every])[batches.labels[every]]
         rng = np.random.default_rng([batches.config.seed, epoch])
         batches.rows = rng.choice(every, len(every), p=1 / of_row / (1 / of_row).sum())
-        draw(batches, epoch)
+        draw(batches, epoch, rates)
         batches.rows = every
 
     with patch.object(Batches, "draw", changed):
