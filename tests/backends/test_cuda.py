@@ -344,10 +344,9 @@ def test_windows_that_are_left_to_the_formula(place):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(1, 1), (2, 31), (300, 9), (3, 33, 17)], ids=str)
-def test_column_sums(shape, dtype, place):
+def test_column_sums(shape, dtype, place, monkeypatch):
+    monkeypatch.setattr(cuda, "_product", lambda *arguments, **options: None)  # CuPy has none of stacks of bfloat16
     *members, rows, nodes = shape
-    if members and dtype == "bfloat16":
-        pytest.skip("CuPy has no products of several matrices of bfloat16")
     dtype, rng = dtype_of(dtype), np.random.default_rng(42)
     delta, before = rng.normal(size=shape).astype(dtype), rng.normal(size=(*members, nodes)).astype(dtype)
     x, of_weight = np.ones((*members, rows, 2), dtype), place.put(np.zeros((*members, 2, nodes), dtype))
