@@ -2,7 +2,8 @@
 
 The paper is what closes over the strokes: a grey-level closing wider than they are. How wide they are is found by a
 first, coarse look. Dividing by the paper takes shadows and gradients out (ink reflects a share of the light), and a
-threshold on what is left, Otsu's or Sauvola's, tells ink from paper.
+threshold on what is left, Otsu's or Sauvola's, tells ink from paper. Where the paper is all of one colour, as on a
+screen, ink is what has another, however pale beside other ink.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from .page import on_paper
 THRESHOLDS = ("otsu", "sauvola")
 THUMBNAIL = 96  # pixels of the long side, on which colours and polarity are decided and the first look is taken
 FINE = 6.0  # pixels: strokes as wide as this are seen well enough, and what is between them
+LARGE = 1000  # pixels of the long side, up to which a picture of fine strokes is looked at enlarged
+FLAT = 0.3  # of a picture that has the colour of its border, so that it is no photo's
 FAINTEST = 0.06  # contrast of ink against paper, below which a page counts as empty
 EMPTY = "there is no letter in the picture"
 
@@ -33,7 +36,7 @@ class Ink:
 
     share: np.ndarray
     stroke: float
-    scale: int
+    scale: float
 
     @property
     def mask(self) -> np.ndarray:
@@ -48,6 +51,10 @@ def find_ink(pixels: np.ndarray, binarize: str = "otsu") -> Ink:
     Raises LettergpuError where nothing stands out from the paper.
     """
     pixels = on_paper(pixels)
+    paper = _flat_paper(pixels)
+    if paper is not None:
+        off = np.abs(pixels.astype(np.int16) - paper).max(axis=2, keepdims=True)
+        return _ink(np.uint8(255 - off).repeat(3, axis=2), np.full(3, np.float32(1 / 3)), binarize, flat=True)
     mixture = _dark_on_light(pixels)
     ink = _ink(pixels, mixture, binarize)
     if (of_border := _along_border(ink)) > 0.5:
@@ -59,10 +66,20 @@ def find_ink(pixels: np.ndarray, binarize: str = "otsu") -> Ink:
     return ink
 
 
-def _ink(pixels: np.ndarray, mixture: np.ndarray, binarize: str) -> Ink:
+def _flat_paper(pixels: np.ndarray) -> np.ndarray | None:
+    """The one colour (3,) that the border and much of the picture have, as on a screen; or None, as in a photo."""
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]) // 8
+    colours, counts = np.unique(border, axis=0, return_counts=True)
+    paper = 8 * colours[counts.argmax()].astype(np.int16) + 4
+    step = -(-max(pixels.shape) // 500)  # enough to tell by
+    alike = (np.abs(pixels[::step, ::step].astype(np.int16) - paper).max(axis=2) <= 4).mean()
+    return paper if counts.max() > 0.5 * counts.sum() and alike > FLAT else None
+
+
+def _ink(pixels: np.ndarray, mixture: np.ndarray, binarize: str, flat: bool = False) -> Ink:
     """The ink, where the colours are mixed so that it is darker than paper."""
-    seen, near, stroke, scale = _first_look(pixels, mixture)
-    share = _share(seen, near, stroke, binarize)
+    seen, near, stroke, scale = _first_look(pixels, mixture, flat)
+    share = _share(seen, near, stroke, binarize, flat)
     return Ink(share, max(1.0, stroke_width(share >= 0.5)), scale)
 
 
@@ -72,40 +89,46 @@ def _along_border(ink: Ink) -> float:
     return float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())
 
 
-def _first_look(pixels: np.ndarray, mixture: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, int]:
+def _first_look(pixels: np.ndarray, mixture: np.ndarray, flat: bool) -> tuple[np.ndarray, np.ndarray, float, float]:
     """Grey values, ink the darker, as finely as the strokes need; where ink may be, (height, width) both; Ink's rest.
 
     From a thumbnail on, each look is twice as fine, and knows from the one before how wide the strokes are.
     """
     darkest = 255.0 * np.minimum(mixture, 0.0).sum() - 8.0  # 8, so that noise in the dark is no contrast
-    scale = 1 << max(0, (max(pixels.shape) // THUMBNAIL).bit_length() - 1)
+    scale: float = 1 << max(0, (max(pixels.shape) // THUMBNAIL).bit_length() - 1)
+    finest = 0.5 if max(pixels.shape) <= LARGE else 1.0
     long_side = max(pixels.shape) / scale
     width, stroke, smooth = max(9.0, long_side / 6), 0.0, max(0.6, long_side / 200)
     while True:
         seen = _reduced(pixels, scale) @ mixture - darkest
         smoothed = ndimage.gaussian_filter(seen, smooth)
-        contrast = 1.0 - smoothed / _paper(smoothed, width)
+        contrast = 1.0 - smoothed / _paper(smoothed, width, flat)
         mask = contrast > _threshold(contrast)
         stroke = max(1.0, stroke_width(mask), 0.75 * stroke)
-        if scale == 1 or stroke >= FINE:
+        if stroke >= FINE or scale == finest:
             break
-        scale //= 2
+        scale /= 2
         stroke *= 2.0
         width, smooth = 6.0 * stroke + 3.0, max(0.6, 0.2 * stroke)
     near = ndimage.uniform_filter(np.float32(mask), 2 * int(2.0 * stroke) + 3) > 1e-4
     return seen, near, stroke, scale
 
 
-def _share(seen: np.ndarray, near: np.ndarray, stroke: float, binarize: str) -> np.ndarray:
-    """How much of each pixel is ink, float32 (height, width). near: where ink may be, with some paper around it."""
+def _share(seen: np.ndarray, near: np.ndarray, stroke: float, binarize: str, flat: bool) -> np.ndarray:
+    """How much of each pixel is ink, float32 (height, width). near: where ink may be, with some paper around it.
+
+    flat: the paper has one colour, so that what is weak beside other ink is ink, too.
+    """
     seen = ndimage.gaussian_filter(seen, max(0.6, 0.2 * stroke))
-    contrast = 1.0 - seen / _paper(seen, 6.0 * stroke + 3.0)
+    contrast = 1.0 - seen / _paper(seen, 6.0 * stroke + 3.0, flat)
     ink = contrast > threshold_otsu(contrast[near]) if near.any() else near
     if not ink.any() or not (near & ~ink).any():
         raise LettergpuError(EMPTY)
     low, high = np.median(contrast[near & ~ink]), np.percentile(contrast[ink], 60)
     if high - low < FAINTEST:
         raise LettergpuError(EMPTY)
+    if flat:
+        high = np.maximum(ndimage.maximum_filter(contrast, 2 * int(stroke) + 1), low + 2 * FAINTEST)
     middle = (low + high) / 2
     if binarize == "sauvola":
         white = 1.0 - np.clip((contrast - low) / (high - low), 0.0, 1.0)
@@ -127,13 +150,19 @@ def _dark_on_light(pixels: np.ndarray) -> np.ndarray:
     return -mixture if ((off @ mixture) ** 3).sum() > 0 else mixture
 
 
-def _reduced(pixels: np.ndarray, factor: int) -> np.ndarray:
-    """Means of factor x factor pixels."""
-    return pixels if factor == 1 else np.asarray(Image.fromarray(pixels).reduce(factor))
+def _reduced(pixels: np.ndarray, factor: float) -> np.ndarray:
+    """Means of factor x factor pixels; where it is a half, four for one."""
+    image = Image.fromarray(pixels)
+    if factor < 1:
+        size = round(image.width / factor), round(image.height / factor)
+        return np.asarray(image.resize(size, Image.Resampling.BICUBIC))
+    return pixels if factor == 1 else np.asarray(image.reduce(int(factor)))
 
 
-def _paper(grey: np.ndarray, width: float) -> np.ndarray:
-    """The page without its ink: closed over strokes up to this width, then smoothed."""
+def _paper(grey: np.ndarray, width: float, flat: bool) -> Any:
+    """The page without its ink: closed over strokes up to this width, then smoothed. flat: it has one brightness."""
+    if flat:
+        return grey.max()
     size = 2 * int(width / 2) + 1
     closed = ndimage.grey_closing(grey, size=(size, size), mode="nearest")
     return np.maximum(ndimage.uniform_filter(closed, max(3, size // 2), mode="nearest"), 1.0)

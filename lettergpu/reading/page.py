@@ -21,6 +21,7 @@ LEAST, MOST = 0.3, 0.98  # of the picture that is sheet
 CONVEX = 0.75  # of its convex hull that a sheet fills; a torn one has less than 1
 FAINT, WRITTEN = 0.08, 0.002  # contrast of ink on it, and how much of it is ink at least: a letter may fill a picture
 INKED = 0.25  # of a sheet that is ink at most; bright writing on the dark has as much dark between its strokes
+BOARD_INKED, RECTANGLE = 0.5, 0.95  # of a dark board; of its bounding box that it fills, where a letter does not
 
 
 class _Seen(NamedTuple):
@@ -32,10 +33,20 @@ class _Seen(NamedTuple):
 
 
 def on_paper(pixels: np.ndarray) -> np.ndarray:
-    """The picture (height, width, 3), uint8, with paper for what is around its sheet; or as it is without one."""
-    seen = _sheet(pixels)
-    if seen is None:
-        return pixels
+    """The picture (height, width, 3), uint8, with paper for what is around its sheet; or as it is without one.
+
+    A dark board or window with bright writing on it is a sheet, too, if it is a rectangle.
+    """
+    if seen := _sheet(pixels, INKED):
+        return _endless(pixels, seen)
+    negative = 255 - pixels
+    if (seen := _sheet(negative, BOARD_INKED)) and _box_filled(seen.sheet) > RECTANGLE:
+        return 255 - _endless(negative, seen)
+    return pixels
+
+
+def _endless(pixels: np.ndarray, seen: _Seen) -> np.ndarray:
+    """The picture with the sheet's paper for all that is not on it."""
     inner = ndimage.binary_erosion(seen.sheet, iterations=EDGE, border_value=1)
     if not inner.any():
         return pixels
@@ -45,7 +56,13 @@ def on_paper(pixels: np.ndarray) -> np.ndarray:
     return np.where(kept[..., None] > 127, pixels, paper)
 
 
-def _sheet(pixels: np.ndarray) -> _Seen | None:
+def _box_filled(sheet: np.ndarray) -> float:
+    """How much of its bounding box a sheet is."""
+    rows, columns = sheet.any(axis=1).sum(), sheet.any(axis=0).sum()
+    return float(sheet.sum() / (rows * columns))
+
+
+def _sheet(pixels: np.ndarray, inked: float) -> _Seen | None:
     """The bright, compact region with a sharp edge and dark surroundings, ink included; None if there is none."""
     factor = -(-max(pixels.shape) // SIDE)
     small = np.asarray(Image.fromarray(pixels).reduce(factor), np.float32)
@@ -67,7 +84,7 @@ def _sheet(pixels: np.ndarray) -> _Seen | None:
     falls = np.median(paper[within]) - np.median(paper[beside])
     core = ndimage.binary_erosion(sheet, iterations=5, border_value=1)
     written = (bright[core] < (1.0 - FAINT) * paper[core]).mean() >= WRITTEN if core.any() else False
-    lies = outside < DARKER * inside and falls > STEP * inside and (bright[sheet] < threshold).mean() <= INKED
+    lies = outside < DARKER * inside and falls > STEP * inside and (bright[sheet] < threshold).mean() <= inked
     compact = sheet.sum() >= CONVEX * convex_hull_image(sheet).sum()
     return _Seen(small, sheet, window) if lies and compact and written else None
 
