@@ -1,7 +1,7 @@
 """EMNIST's letters with printed ones among them, as pictures have them: what the network in the package is trained on.
 
     python bench/accuracy/printed.py DIR --data EMNIST [--count 60000] [--fonts FOLDER ...]
-    lettergpu train --data DIR --recipe small --hidden 600,300,150 --epochs 360
+    lettergpu train --data DIR --recipe small --hidden 600,300,150 --epochs 520
 
 DIR gets four IDX files: EMNIST's training letters and COUNT more, and EMNIST's test letters. Seven of ten of those more
 are capitals and small letters of the fonts in the folders, by default the system's, but for those that
@@ -65,10 +65,12 @@ def written(image: np.ndarray) -> np.ndarray:
     return np.pad(np.asarray(large, np.float32) / 255, 2)
 
 
-def pictured(ink: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray | None:
+def pictured(
+    ink: np.ndarray, rng: np.random.Generator, strength: float, sizes: tuple[float, float] = SIZES
+) -> np.ndarray | None:
     """A letter as a picture would have it, in EMNIST's form; None if nothing is left of it."""
     turn, slant = rng.normal(0, 0.05 * strength), rng.normal(0, 0.09 * strength)
-    stretch, long = np.exp(rng.normal(0, 0.08 * strength)), np.exp(rng.uniform(*np.log(SIZES)))
+    stretch, long = np.exp(rng.normal(0, 0.08 * strength)), np.exp(rng.uniform(*np.log(sizes)))
     scale, image = long / max(ink.shape), Image.fromarray(ink)
     if scale < 0.7:
         image = image.resize([max(3, round(side * scale)) for side in image.size], Image.Resampling.BOX)

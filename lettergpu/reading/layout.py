@@ -1,34 +1,31 @@
 """Which ink of a page belongs to which letter, and the letters in reading order: lines, words, letters.
 
-Strokes that hang together are fragments; fragments above each other are one letter (the dot of an i). Whether two that
-stand side by side are one broken letter, or a wide one is two that touch, nobody can say by their shapes alone: the
-network judges each possible letter, and of all ways to cut a line the likeliest one is taken.
+Strokes that hang together are pieces; pieces above each other are of one letter (the dot of an i). Which of those that
+stand side by side make a letter, and where one is two that touch, spans.py says.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ..errors import LettergpuError
+from .cuts import fragments_of
 from .ink import EMPTY, Ink
-from .normalise import to_emnist
 from .sheet import Glyph, Piece, Sheet, at_edge, joined, level_sheet
+from .spans import Judge, letters_of
 
 TILT = 12  # degrees at most that lines are turned back by
-CRUMB = 0.35  # of a letter's height: what is smaller is a dot or a part of a broken stroke, never a letter
-MERGE = 1.0  # what it costs, in log probability, to take two strokes that stand apart for one letter
-CUT = 0.8  # and to cut through a stroke's width of ink
-EACH = 0.1  # and every letter, so that fewer are the likelier
+DOT = 0.5  # of a letter's height: a dot is no larger
+STEM = 0.6, 1.5  # what a dot stands on: as wide as this part of its height at most, and higher than the dot by this
+ABOVE = 0.7  # of the stem's height: a dot is no farther above it, and little less aside
+CRUMB = 0.35  # of a letter's height: what is smaller is a dot, a mark or a part of a broken stroke
 GAP = 5.0  # heights of a letter: what is farther apart is not of one line
-TOGETHER = 4  # fragments of a letter at most
 JOINED = 2.5  # heights of a letter: ink as wide as this that hangs together is of several
-Judge = Callable[[np.ndarray], np.ndarray]
 
 
 class Found(NamedTuple):
@@ -48,9 +45,9 @@ def single_letter(ink: Ink) -> Glyph:
 
 
 def find_letters(ink: Ink, judge: Judge) -> Found:
-    """The letters of a page. judge: probabilities (n, classes) of images (n, 28, 28).
+    """The letters of a page, or, if there are none that the judge takes for such, what is the most like them.
 
-    Raises LettergpuError where there is none.
+    Raises LettergpuError where there is no ink.
     """
     sheet = level_sheet(ink)
     height = _letter_height(sheet.pieces, sheet.share.shape)
@@ -61,16 +58,17 @@ def find_letters(ink: Ink, judge: Judge) -> Found:
         sheet = level_sheet(replace(ink, share=share), tilt)
         kept = sheet.pieces
         height = _letter_height(kept, sheet.share.shape)
-    lines = [_whole(line, height) for line in _lines(kept, height)]
+    lines = [_whole(line, height) for line in _lines(_dotted(kept, height), height)]
     widths = np.array([piece.width for line in lines for piece in line])
-    found = []
-    for line in lines:
-        fragments = [part for piece in line for part in _cuts(sheet, piece, height)]
-        letters = _letters(sheet, fragments, height, judge)
-        found.append([[sheet.glyph(piece) for piece in word] for word in _words(letters, height)])
+    parted = [[part for piece in line for part in fragments_of(sheet, piece, height)] for line in lines]
+    found: list[list[Piece]] = []
+    for all_of_it in (False, True):
+        found = found or [letters_of(sheet, line, height, judge, all_of_it) for line in parted]
+        found = [line for line in found if line]
     if not found:
         raise LettergpuError(EMPTY)
-    return Found(found, float(widths[widths > JOINED * height].sum() / widths.sum()))
+    read = [[[sheet.glyph(piece) for piece in word] for word in _words(line, height)] for line in found]
+    return Found(read, float(widths[widths > JOINED * height].sum() / widths.sum()))
 
 
 def _letter_height(pieces: Sequence[Piece], shape: tuple[int, ...]) -> float:
@@ -114,6 +112,41 @@ def _cleaned(sheet: Sheet, height: float) -> list[Piece]:
     return kept or sheet.pieces
 
 
+def _dotted(pieces: list[Piece], height: float) -> list[Piece]:
+    """The pieces, with dots (and the rings that some write for them) joined to the stem of the i or j below them."""
+    dotted = list(pieces)
+    for dot in sorted(pieces, key=lambda piece: piece.height):
+        if max(dot.width, dot.height) > DOT * height or dot not in dotted:  # as it has got a smaller one itself
+            continue
+        stems = [(_off(dot, stem), stem) for stem in dotted if _is_stem(stem, dot)]
+        off, stem = min(stems, key=lambda pair: pair[0], default=(np.inf, dot))
+        beside = [other for other in pieces if other is not dot and other.top < dot.bottom]
+        nearest = min((_distance(dot, other) for other in beside), default=np.inf)
+        if stems and off < 2.0 * nearest:
+            dotted.remove(dot)
+            dotted[dotted.index(stem)] = joined([stem, dot])
+    return dotted
+
+
+def _is_stem(piece: Piece, dot: Piece) -> bool:
+    slim, higher = STEM
+    over = piece.top - dot.bottom
+    return (
+        piece.width < slim * piece.height
+        and piece.height > higher * dot.height
+        and -0.1 * piece.height < over < ABOVE * piece.height
+        and _aside(dot, piece) < 0.6 * piece.height
+    )
+
+
+def _aside(one: Piece, other: Piece) -> float:
+    return abs(one.left + one.right - other.left - other.right) / 2
+
+
+def _off(dot: Piece, stem: Piece) -> float:
+    return stem.top - dot.bottom + _aside(dot, stem)
+
+
 def _lines(pieces: list[Piece], height: float) -> list[list[Piece]]:
     """Pieces that stand beside each other, line by line from the top, each from the left.
 
@@ -150,7 +183,10 @@ def _distance(one: Piece, other: Piece) -> float:
 
 
 def _whole(line: list[Piece], height: float) -> list[Piece]:
-    """A line's pieces from the left, those above each other joined, dots to what they belong to."""
+    """A line's pieces from the left, those above each other joined, and crumbs to what they are part of.
+
+    A crumb low at the right of a letter is a full stop.
+    """
     whole = [piece for piece in line if max(piece.height, piece.width) > CRUMB * height]
     crumbs = [piece for piece in line if max(piece.height, piece.width) <= CRUMB * height]
     if not whole:
@@ -158,8 +194,10 @@ def _whole(line: list[Piece], height: float) -> list[Piece]:
     for crumb in crumbs:
         distances = [_distance(piece, crumb) for piece in whole]
         nearest = distances.index(min(distances))
-        if distances[nearest] < 0.5 * height:
-            whole[nearest] = joined([whole[nearest], crumb])
+        near = whole[nearest]
+        stop = crumb.left > near.right + 0.05 * height and crumb.top > near.top + 0.6 * near.height
+        if distances[nearest] < 0.5 * height and not stop:
+            whole[nearest] = joined([near, crumb])
     parts: list[Piece] = []
     for piece in sorted(whole, key=lambda piece: piece.left):
         for other in parts[-3:]:
@@ -176,66 +214,6 @@ def _stacked(one: Piece, other: Piece) -> bool:
     down = min(one.bottom, other.bottom) - max(one.top, other.top)
     narrow, low = min(one.width, other.width), min(one.height, other.height)
     return (across > 0.5 * narrow and down < 0.5 * low) or (across > 0.8 * narrow and down > 0.8 * low)
-
-
-def _cuts(sheet: Sheet, piece: Piece, height: float) -> list[Piece]:
-    """A piece wider than most letters, cut at the columns with least ink."""
-    if piece.width < 1.25 * height:
-        return [piece]
-    own = np.isin(sheet.labels[piece.top : piece.bottom, piece.left : piece.right], piece.labels)
-    ink = own.sum(axis=0) / sheet.stroke
-    reach = max(2, int(0.25 * height))
-    smooth = ndimage.uniform_filter1d(ink, 3)
-    lowest = ndimage.minimum_filter1d(smooth, 2 * reach + 1)
-    places = [
-        int(x)
-        for x in np.flatnonzero((smooth <= lowest) & (smooth < 2.2))
-        if 0.2 * height < x < piece.width - 0.2 * height
-    ]
-    places = [x for i, x in enumerate(places) if i == 0 or x - places[i - 1] > 0.15 * height]
-    parts = []
-    for start, stop in pairwise([0, *places, piece.width]):
-        rows = np.flatnonzero(own[:, start:stop].any(axis=1))
-        if len(rows):
-            columns = piece.left + start, piece.left + stop
-            cut = float(ink[start]) if start else 0.0
-            inside = np.unique(sheet.labels[piece.top : piece.bottom, columns[0] : columns[1]])
-            labels = tuple(label for label in piece.labels if label in inside)
-            parts.append(Piece(labels, columns[0], piece.top + rows[0], columns[1], piece.top + rows[-1] + 1, cut))
-    return parts
-
-
-def _letters(sheet: Sheet, fragments: list[Piece], height: float, judge: Judge) -> list[Piece]:
-    """The likeliest way to make letters of the fragments of a line."""
-    count = len(fragments)
-    # beside others a letter this wide is two that touch; alone it is likelier an M
-    widest = (2.4 if all(part.cut for part in fragments[1:]) else 1.6) * height
-    spans, pieces = [], []
-    for start in range(count):
-        for stop in range(start + 1, min(start + TOGETHER, count) + 1):
-            piece = joined(fragments[start:stop])
-            gaps = [b.left - a.right for a, b in pairwise(fragments[start:stop])]
-            seams = [gap for gap, part in zip(gaps, fragments[start + 1 : stop], strict=True) if not part.cut]
-            if stop > start + 1 and (piece.width > widest or max(gaps) > 0.2 * height):
-                break
-            apart = sum(MERGE + 2.0 * max(gap, 0) / height for gap in seams)
-            spans.append((start, stop, apart))
-            pieces.append(piece)
-    if len(pieces) == count:
-        return fragments
-    surest = judge(np.stack([to_emnist(sheet.crop(piece), sheet.stroke) for piece in pieces])).max(axis=1)
-    surest = np.maximum(surest, 1e-6)  # separate sigmoids may all be 0
-    best: list[tuple[float, int, int]] = [(0.0, -1, -1)] + [(np.inf, -1, -1)] * count
-    for number, (start, stop, apart) in enumerate(spans):
-        cost = best[start][0] - np.log(surest[number]) * (stop - start) + apart
-        cost += CUT * fragments[start].cut + EACH
-        if cost < best[stop][0]:
-            best[stop] = (cost, start, number)
-    chosen, stop = [], count
-    while stop:
-        _, stop, number = best[stop]
-        chosen.append(pieces[number])
-    return chosen[::-1]
 
 
 def _words(letters: list[Piece], height: float) -> list[list[Piece]]:

@@ -26,12 +26,14 @@ def to_emnist(share: np.ndarray, stroke: float) -> np.ndarray:
     wanted = min(max(stroke * scale, STROKES[0]), STROKES[1])
     # strokes that grow by `more` on each side make the letter longer too, so that its scale falls
     more = (wanted * long - LONG * stroke) / (2.0 * (LONG - wanted))
-    pad = int(long) + 2
-    share = np.pad(share[top:bottom, left:right], pad)
+    close = int(abs(more)) + 2
+    share = np.pad(share[top:bottom, left:right], close)
     if abs(more) > 0.25:
         mask = share >= 0.5
         distance = ndimage.distance_transform_edt(mask) - ndimage.distance_transform_edt(~mask)
         share = np.clip(0.5 + distance - np.sign(distance) * 0.5 + more, 0.0, 1.0)
+    pad = int(long) + 2 + close
+    share = np.pad(share, pad - close)
     side = (long + 2.0 * max(more, -long / 4)) * SIDE / LONG
     middle = pad + (bottom - top) / 2, pad + (right - left) / 2
     box = middle[1] - side / 2, middle[0] - side / 2, middle[1] + side / 2, middle[0] + side / 2

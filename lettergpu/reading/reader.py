@@ -20,11 +20,14 @@ from .ink import EMPTY, THRESHOLDS, find_ink
 from .layout import Found, find_letters, single_letter
 from .pictures import Page, open_page
 from .sheet import Glyph
+from .spans import Judge
 from .workaround import as_the_report_did
 
 FORMS = ("auto", "single", "text")
 SURER = 0.1  # mean log probability by which another way to turn a text has to be better: any ink looks like letters
-ENOUGH = 8  # letters to tell by; where each is a line of its own, 3
+WIDER = 1.5  # times as many letters side by side where a picture that lies on its side is turned right
+LINED = 4.0  # as many, from which on it does not lie on its side
+ENOUGH = 8  # letters to tell by; where each is a line of its own, 2
 BINARIZERS = (*THRESHOLDS, "kmeans")
 JOINED = 0.4  # of a text's width that hangs together over several letters, from which on it is read badly
 WARNING = "much of the ink hangs together over several letters: joined-up writing is not read"
@@ -71,17 +74,22 @@ class Reading:
 
 
 class Reader:
-    """A network that reads pictures. Threads may share one."""
+    """A network that reads pictures. Threads may share one.
 
-    def __init__(self, network: Network):
+    like: a second network, of classes none and letter, that tells letters from other ink; None: the one in the package.
+    """
+
+    def __init__(self, network: Network, like: Network | None = None):
         if network.sizes[0] != 784:
             raise LettergpuError(f"the network reads {network.sizes[0]} pixels, not 28x28: it cannot read pictures")
         self.network = network
+        self.judge = Judge(network.predict_proba, (like or checkpoint.load(checkpoint.LETTERLIKE)).predict_proba)
 
     @classmethod
     def of(cls, model: str | Path | None = None, device: Device = CPU) -> "Reader":
         """The reader with the network of a run folder or a .safetensors file; None: the one in the package."""
-        return cls(checkpoint.load(checkpoint.BOXED if model is None else model, device))
+        network = checkpoint.load(checkpoint.BOXED if model is None else model, device)
+        return cls(network, checkpoint.load(checkpoint.LETTERLIKE, device))
 
     def read(
         self,
@@ -108,22 +116,35 @@ class Reader:
                 "binarize kmeans takes a picture for a single letter, as the report does: leave out text"
             )
         page = source if isinstance(source, Page) else open_page(source)
-        reading = self._read(page, form, binarize, top)
-        ways = () if form == "single" or binarize == "kmeans" else _ways(reading)
-        surest = _surety(reading) + (SURER if len(ways) == 3 else 0.0)  # a line a letter is doubt enough
+        ink = None
+        if binarize == "kmeans":
+            found = _alone(as_the_report_did(page))
+        elif form != "text" and (glyph := _emnist(page)):
+            found = _alone(glyph)
+        else:
+            ink = find_ink(page.pixels, binarize)
+            found = _alone(single_letter(ink)) if form == "single" else find_letters(ink, self.judge)
+        shape, size = page.pixels.shape[:2], page.size
+        reading = self._answer(found, shape, size, top)
+        ways = () if ink is None or form == "single" else _ways(reading)
+        surest = _surety(reading) + (SURER if 2 in ways else 0.0)  # a line a letter is doubt enough
         for quarters in ways:
+            assert ink is not None
+            step = -1 if quarters % 2 else 1
             try:
-                other = self._read(_turned(page, quarters), form, binarize, top)
+                turned = find_letters(replace(ink, share=np.rot90(ink.share, quarters)), self.judge)
+                other = self._answer(turned, shape[::step], size[::step], top)
             except LettergpuError:
+                continue
+            if quarters % 2 and _in_a_line(other) < WIDER * _in_a_line(reading):
                 continue
             if _surety(other) > surest and len(other.letters) >= len(reading.letters) / 2:
                 back = [replace(letter, box=_box_back(letter.box, page.size, quarters)) for letter in other.letters]
                 reading, surest = replace(other, letters=tuple(back), turned=90 * quarters), _surety(other)
         return reading
 
-    def _read(self, page: Page, form: str, binarize: str, top: int) -> Reading:
-        """The letters of a page as it lies."""
-        found = self._found(page, form, binarize)
+    def _answer(self, found: Found, shape: tuple[int, ...], size: tuple[int, ...], top: int) -> Reading:
+        """What the letters found are named. shape: of the page's pixels; size: the original's width and height."""
         lines = [[_inked(word) for word in line] for line in found.lines]
         lines = [words for line in lines if (words := [word for word in line if word])]
         glyphs = [glyph for line in lines for word in line for glyph in word]
@@ -137,18 +158,10 @@ class Reader:
         for glyph, row, saw in zip(glyphs, probabilities, seen, strict=True):
             likeliest = np.argsort(-row, kind="stable")[:top]
             guesses = tuple((names[i], float(row[i])) for i in likeliest)
-            letters.append(Letter(_box(glyph, page), guesses, glyph.image, saw))
+            letters.append(Letter(_box(glyph, shape, size), guesses, glyph.image, saw))
         answers = iter(letters)
         text = "\n".join(" ".join("".join(next(answers).top[0][0] for _ in word) for word in line) for line in lines)
         return Reading(text, tuple(letters), warning=WARNING if found.joined > JOINED else "")
-
-    def _found(self, page: Page, form: str, binarize: str) -> Found:
-        if binarize == "kmeans":
-            return _alone(as_the_report_did(page))
-        if form != "text" and (glyph := _emnist(page)):
-            return _alone(glyph)
-        ink = find_ink(page.pixels, binarize)
-        return _alone(single_letter(ink)) if form == "single" else find_letters(ink, self.network.predict_proba)
 
     def hidden(self, letters: Sequence[Letter]) -> list[np.ndarray]:
         """The activations of each hidden layer, (letters, nodes), for letters read."""
@@ -175,18 +188,19 @@ def _surety(reading: Reading) -> float:
     return float(np.mean([np.log(max(letter.top[0][1], 1e-6)) for letter in reading.letters]))
 
 
+def _in_a_line(reading: Reading) -> float:
+    """How many letters stand side by side, in the mean."""
+    return len(reading.letters) / (1 + reading.text.count("\n"))
+
+
 def _ways(reading: Reading) -> tuple[int, ...]:
     """The quarters by which a picture may have to be turned, after what was read of it."""
     count = len(reading.letters)
-    if reading.text.count("\n") == count - 1 and count >= 3:
+    if reading.text.count("\n") == count - 1 and count >= 2:
         return 1, 3
-    return (1, 2, 3) if count >= ENOUGH and _surety(reading) < -SURER else ()
-
-
-def _turned(page: Page, quarters: int) -> Page:
-    """The page turned counter-clockwise."""
-    size = page.size[::-1] if quarters % 2 else page.size
-    return Page(np.ascontiguousarray(np.rot90(page.pixels, quarters)), size, page.name)
+    if count < ENOUGH or _surety(reading) > -SURER:
+        return ()
+    return (1, 2, 3) if _in_a_line(reading) < LINED else (2,)
 
 
 def _box_back(box: tuple[int, int, int, int], size: tuple[int, int], quarters: int) -> tuple[int, int, int, int]:
@@ -210,21 +224,21 @@ def _inked(word: list[Glyph]) -> list[Glyph]:
 
 
 def _emnist(page: Page) -> Glyph | None:
-    """The page as it stands, where it has EMNIST's form: 28x28, grey, light on dark, with a dark border."""
+    """The page as it stands, where it has EMNIST's form: 28x28, grey, light on dark, most of its border dark."""
     pixels = page.pixels
     if pixels.shape != (28, 28, 3) or page.size != (28, 28) or np.ptp(pixels, axis=2).any():
         return None
     grey = pixels[..., 0]
     border = np.concatenate([grey[:1].ravel(), grey[-1:].ravel(), grey[:, 0], grey[:, -1]])
-    if border.max() > 32 or grey.max() < 128:
+    if (border > 32).mean() > 0.1 or grey.max() < 128:
         return None
     return Glyph(grey, (0.0, 0.0, 28.0, 28.0))
 
 
-def _box(glyph: Glyph, page: Page) -> tuple[int, int, int, int]:
+def _box(glyph: Glyph, shape: tuple[int, ...], size: tuple[int, ...]) -> tuple[int, int, int, int]:
     """The glyph's box in the original's pixels, inside it and not empty."""
-    wide, high = page.size
-    across, down = wide / page.pixels.shape[1], high / page.pixels.shape[0]
+    wide, high = size
+    across, down = wide / shape[1], high / shape[0]
     left, top, right, bottom = glyph.box
     left, top = min(max(int(left * across), 0), wide - 1), min(max(int(top * down), 0), high - 1)
     return left, top, min(max(round(right * across), left + 1), wide), min(max(round(bottom * down), top + 1), high)

@@ -17,9 +17,9 @@ Box = tuple[float, float, float, float]
 
 @dataclass
 class Piece:
-    """Ink of a letter or of a part of one: the components `labels`, from column `left` to column `right`.
+    """Ink of a letter or of a part of one: the components `labels`, and the box around them.
 
-    top, bottom: rows. cut: the height of the ink that was cut through at its left edge, in strokes.
+    cut: how many strokes were cut through at its left edge. whole: the width of what it was cut from, in pixels.
     """
 
     labels: tuple[int, ...]
@@ -28,6 +28,7 @@ class Piece:
     right: int
     bottom: int
     cut: float = 0.0
+    whole: int = 0
 
     @property
     def height(self) -> int:
@@ -69,8 +70,6 @@ class Sheet:
         own = np.isin(labels, piece.labels)
         # what is no component's is the soft edge of one, if it is beside it
         own |= (labels == 0) & ndimage.binary_dilation(own, iterations=edge)
-        own[:, : piece.left - left] &= labels[:, : piece.left - left] == 0
-        own[:, piece.right - left :] &= labels[:, piece.right - left :] == 0
         return np.where(own, self.share[rows, columns], 0.0)
 
     def glyph(self, piece: Piece) -> Glyph:
@@ -112,6 +111,7 @@ def joined(pieces: Sequence[Piece]) -> Piece:
         max(piece.right for piece in pieces),
         max(piece.bottom for piece in pieces),
         pieces[0].cut,
+        pieces[0].whole,
     )
 
 

@@ -29,6 +29,7 @@ FORMAT = "1"
 DRAWS = "2"  # by counters, nn/draws.py; a state that does not say was drawn otherwise, and cannot be gone on from
 BEST, LAST = "best.safetensors", "last.safetensors"
 BOXED = Path(__file__).parent / "models" / "boxed.safetensors"  # the network in the package
+LETTERLIKE = BOXED.with_name("letterlike.safetensors")  # and the one that tells letters from other ink
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from lettergpu.backends.libraries import LIBRARIES
 from lettergpu.config import CHOICES, Config
 from lettergpu.data.letters import load_letters
 from lettergpu.training import checkpoint
-from lettergpu.training.checkpoint import BOXED
+from lettergpu.training.checkpoint import BOXED, LETTERLIKE
 from lettergpu.training.runs import METRICS, _claim_folder
 
 SMALL = ("--hidden", "24,16", "--batch-size", "32", "--epochs", "3", "--device", "cpu")
@@ -190,7 +190,7 @@ def test_the_network_in_the_package_is_evaluated_where_one_stands(folder, tmp_pa
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["images"] == 80
     assert (tmp_path / "evaluation" / "confusion.png").stat().st_size > 10_000
-    assert {path.name for path in BOXED.parent.iterdir()} == {"README.md", BOXED.name}
+    assert {path.name for path in BOXED.parent.iterdir()} == {"README.md", BOXED.name, LETTERLIKE.name}
     (tmp_path / "boxed").mkdir()  # a run of that name is meant, if there is one
     assert "there is no such file" in complaint(lettergpu_("evaluate", "boxed", cwd=tmp_path))
 

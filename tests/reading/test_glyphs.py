@@ -14,6 +14,7 @@ from lettergpu.reading.layout import find_letters
 from lettergpu.reading.normalise import to_emnist
 from lettergpu.reading.pictures import open_page
 from lettergpu.reading.reader import Reader
+from lettergpu.reading.spans import Judge
 from lettergpu.reading.workaround import as_the_report_did
 
 
@@ -336,5 +337,6 @@ def test_a_network_that_is_sure_of_nothing_still_gets_an_answer():
     image = Image.new("L", (200, 160), "white")
     for x in (80, 108):  # near enough to be an H without its bar
         ImageDraw.Draw(image).line([(x, 30), (x, 130)], 0, 12)
-    lines = find_letters(find_ink(pixels_of(image)), lambda images: np.zeros((len(images), 26), np.float32)).lines
+    judge = Judge(*(lambda images, n=n: np.zeros((len(images), n), np.float32) for n in (26, 2)))
+    lines = find_letters(find_ink(pixels_of(image)), judge).lines
     assert sum(len(word) for line in lines for word in line) >= 1

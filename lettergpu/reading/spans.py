@@ -1,0 +1,135 @@
+"""Which fragments of a line make a letter together, and which are none: marks, figures, blots.
+
+No shape tells this by itself. Each row of neighbouring fragments has a score as a letter, and each fragment one as no
+letter: how surely the network names it, how like a letter a second network finds it, how large it is beside the others,
+what was cut and joined for it. The way through the line with the highest sum is taken (a semi-Markov conditional random
+field: Sarawagi and Cohen 2004, "Semi-Markov conditional random fields for information extraction"). Of which lines the
+second network and these numbers were learned, bench/accuracy/scraps.py and bench/accuracy/lines.py tell.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from .normalise import to_emnist
+from .sheet import Piece, Sheet, joined
+
+TOGETHER = 6  # fragments of a letter at most
+WIDEST = 1.9  # heights of a letter that is made of several
+APART = 0.3  # of its height: what is farther apart is of two letters
+NARROW = 1.2  # heights: ink narrower than this is likely one letter
+LEAST, MOST = 1e-6, 0.9999  # probabilities: where a network is surer than this, it is not
+
+LETTER = {  # what it adds to the log likelihood of a letter,
+    "named": 0.82,  # the log probability of its likeliest name
+    "each": -0.42,  # that there is one
+    "cut": -0.03,  # strokes cut through at its left edge
+    "parted": -0.7,  # that one cut there at all
+    "tight": -1.76,  # by how many heights the ink that was cut is narrower than NARROW
+    "inside": 1.22,  # places inside it where one could have cut
+    "apart": -1.4,  # pieces in it that stand apart
+    "wide": -0.4,  # the logarithm of its width in letters' heights
+    "high": -0.58,  # and of its height
+    "alone": 0.72,  # heights to what is beside it, the nearer, at most 1
+    "spread": -1.53,  # that one cut it from a line whose letters stand apart: heights between these, the median
+    "like": 0.48,  # the log odds that it is a letter at all
+}
+NONE = {  # and of a fragment that is none
+    "each": -0.89,
+    "parted": -0.52,
+    "high": -0.25,
+    "named": -2.55,  # the probability, not its logarithm
+    "like": -0.21,
+    "few": 2.88,  # one by the number of fragments in the line
+}
+
+
+class Judge(NamedTuple):
+    """Two networks. names: images (n, 28, 28) to probabilities (n, classes); like: to those of no letter and of one."""
+
+    names: Callable[[np.ndarray], np.ndarray]
+    like: Callable[[np.ndarray], np.ndarray]
+
+
+class Span(NamedTuple):
+    """The fragments from start on, without stop, as one piece."""
+
+    start: int
+    stop: int
+    piece: Piece
+
+
+def letters_of(sheet: Sheet, fragments: Sequence[Piece], height: float, judge: Judge, all_of_it: bool) -> list[Piece]:
+    """The letters of a line, from the left. height: of a letter, in pixels. all_of_it: nothing is no letter."""
+    spans = spans_of(fragments, height)
+    letter, none = scores(spans, *seen(sheet, fragments, spans, height, judge))
+    if all_of_it:
+        none[:] = -np.inf
+    best = [(0.0, -1)] + [(-np.inf, -1)] * len(fragments)  # up to each fragment, and the span that ends there
+    for number, span in enumerate(spans):
+        score = best[span.start][0] + max(letter[number], none[number])
+        if score > best[span.stop][0]:
+            best[span.stop] = (score, number)
+    letters, stop = [], len(fragments)
+    while stop:
+        number = best[stop][1]
+        if letter[number] >= none[number]:
+            letters.append(spans[number].piece)
+        stop = spans[number].start
+    return letters[::-1]
+
+
+def spans_of(fragments: Sequence[Piece], height: float) -> list[Span]:
+    """Each fragment, and all that stand together and are no wider than a letter may be."""
+    spans = []
+    for start in range(len(fragments)):
+        for stop in range(start + 1, min(start + TOGETHER, len(fragments)) + 1):
+            parts = fragments[start:stop]
+            piece = joined(parts)
+            apart = max((b.left - a.right for a, b in pairwise(parts)), default=0)
+            if stop > start + 1 and (piece.width > WIDEST * height or apart > APART * height):
+                break
+            spans.append(Span(start, stop, piece))
+    return spans
+
+
+def seen(
+    sheet: Sheet, fragments: Sequence[Piece], spans: Sequence[Span], height: float, judge: Judge
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """What the scores are made of, by name, each (spans,); and the names' probabilities (spans, classes)."""
+    images = np.stack([to_emnist(sheet.crop(span.piece), sheet.stroke) for span in spans])
+    named = np.clip(judge.names(images), LEAST, 1.0)
+    like = np.clip(judge.like(images)[:, 1], 1.0 - MOST, MOST)
+    gaps = [min(1.0, max(0, b.left - a.right) / height) for a, b in pairwise(fragments)]
+    between = [gap for gap, part in zip(gaps, fragments[1:], strict=True) if not part.cut]
+    spread = float(np.median(between)) if len(between) > 1 else 0.0
+    gaps = [1.0, *gaps, 1.0]
+    first = [fragments[span.start] for span in spans]
+    later = [fragments[span.start + 1 : span.stop] for span in spans]
+    parted = np.array([float(part.cut > 0) for part in first])
+    values = {
+        "each": np.ones(len(spans)),
+        "cut": np.array([part.cut for part in first]),
+        "parted": parted,
+        "tight": parted * [max(0.0, NARROW - part.whole / height) for part in first],
+        "inside": np.array([sum(part.cut > 0 for part in parts) for parts in later], float),
+        "apart": np.array([sum(part.cut == 0 for part in parts) for parts in later], float),
+        "wide": np.log([span.piece.width / height for span in spans]),
+        "high": np.log([span.piece.height / height for span in spans]),
+        "alone": np.array([min(gaps[span.start], gaps[span.stop]) for span in spans]),
+        "spread": parted * spread,
+        "like": np.log(like / (1.0 - like)),
+        "few": np.full(len(spans), 1.0 / len(fragments)),
+    }
+    return values, named
+
+
+def scores(spans: Sequence[Span], values: dict[str, np.ndarray], named: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each span as a letter and as none, (spans,) both."""
+    surest = named.max(axis=1)
+    letter = sum(weight * {**values, "named": np.log(surest)}[name] for name, weight in LETTER.items())
+    none = sum(weight * {**values, "named": surest}[name] for name, weight in NONE.items())
+    single = np.array([span.stop - span.start == 1 for span in spans])
+    return np.asarray(letter), np.where(single, none, -np.inf)

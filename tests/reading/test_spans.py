@@ -1,0 +1,165 @@
+"""Letters out of ink: cuts lose nothing, of all ways through a line the best is taken, marks are no letters."""
+
+from itertools import pairwise
+
+import numpy as np
+import pictures
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw, ImageFilter
+
+from lettergpu.reading.cuts import fragments_of
+from lettergpu.reading.ink import find_ink
+from lettergpu.reading.reader import Reader
+from lettergpu.reading.sheet import joined, level_sheet
+from lettergpu.reading.spans import Judge, letters_of, scores, seen, spans_of
+
+
+@pytest.fixture(scope="module")
+def reader():
+    return Reader.of()
+
+
+def set_in_print(text, size=60, ink="black", paper="white", apart=0.1, face="DejaVuSans"):
+    """A line, each letter `apart` heights from the next; inks are given letter by letter or for all."""
+    font = pictures._face(face, size)
+    inks = ink if isinstance(ink, list) else [ink] * len(text)
+    width = int(sum(font.getlength(c) for c in text) + (len(text) + 2) * abs(apart) * size) + 2 * size
+    image = Image.new("RGB", (width, 3 * size), paper)
+    x = float(size)
+    for character, colour in zip(text, inks, strict=True):
+        ImageDraw.Draw(image).text((x, 2 * size), character, colour, font, anchor="ls")
+        x += font.getlength(character) + apart * size
+    return image
+
+
+def touching(text="HOME", size=60):
+    """One piece of ink: letters with a bar through all of them where they meet."""
+    image = set_in_print(text, size, apart=-0.12)
+    return level_sheet(find_ink(np.asarray(image)))
+
+
+def test_fragments_share_out_the_ink_of_a_piece():
+    sheet = touching()
+    piece = max(sheet.pieces, key=lambda piece: piece.width)
+    before = np.isin(sheet.labels, piece.labels)
+    fragments = fragments_of(sheet, piece, 45.0)
+    assert len(fragments) >= 4
+    masks = [np.isin(sheet.labels, fragment.labels) for fragment in fragments]
+    assert (np.sum(masks, axis=0) == before).all()  # each pixel is of one of them
+    for fragment, mask in zip(fragments, masks, strict=True):
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        box = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+        assert box == (fragment.left, fragment.top, fragment.right, fragment.bottom)
+        assert fragment.whole == piece.width
+    assert fragments[0].cut == 0
+    assert all(fragment.cut > 0 for fragment in fragments[1:])
+    assert joined(fragments).width == piece.width
+
+
+def test_a_narrow_piece_is_not_cut():
+    sheet = touching("I")
+    assert fragments_of(sheet, sheet.pieces[0], 45.0) == sheet.pieces
+
+
+def every_way(spans, count, start=0):
+    """All ways through a line, as the numbers of spans."""
+    if start == count:
+        yield ()
+    for number, span in enumerate(spans):
+        if span.start == start:
+            for rest in every_way(spans, count, span.stop):
+                yield number, *rest
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.booleans())
+def test_of_all_ways_through_a_line_the_best_is_taken(seed, all_of_it):
+    sheet = touching("MIX")
+    fragments = [part for piece in sheet.pieces for part in fragments_of(sheet, piece, 45.0)][:7]
+    rng = np.random.default_rng(seed)
+    spans = spans_of(fragments, 45.0)
+    names, like = rng.dirichlet(np.full(26, 0.1), len(spans)), rng.dirichlet((0.5, 0.5), len(spans))
+    judge = Judge(lambda images: names, lambda images: like)
+    letter, none = scores(spans, *seen(sheet, fragments, spans, 45.0, judge))
+    if all_of_it:
+        none = np.full_like(none, -np.inf)
+    best = max(every_way(spans, len(fragments)), key=lambda way: sum(max(letter[i], none[i]) for i in way))
+    expected = [spans[i].piece for i in best if letter[i] >= none[i]]
+    assert letters_of(sheet, fragments, 45.0, judge, all_of_it) == expected
+    assert not all_of_it or {label for piece in expected for label in piece.labels} == {
+        label for part in fragments for label in part.labels
+    }
+
+
+@pytest.mark.parametrize("text", ["MAX", "BREAD", "CAMERA", "TABLE"])
+def test_letters_that_touch_are_cut(text, reader):
+    image = set_in_print(text, apart=-0.1)
+    sheet = level_sheet(find_ink(np.asarray(image)))
+    assert len(sheet.pieces) < len(text)  # else there is nothing to cut
+    assert reader.read(image).text == text
+
+
+@pytest.mark.parametrize("text", ["HOUSE.", "BREAD,", "RED.GREEN"])
+def test_stops_are_no_letters(text, reader):
+    reading = reader.read(set_in_print(text))
+    assert reading.text.replace(" ", "") == text.replace(".", "").replace(",", "")
+
+
+def test_rings_for_dots_belong_to_their_stems(reader):
+    image = Image.new("L", (900, 400), 235)
+    pen = ImageDraw.Draw(image)
+    for number in range(12):
+        x, y = 80 + 140 * (number % 6), 60 + 180 * (number // 6)
+        lean = 4 * (number % 4)
+        pen.ellipse((x - 9, y, x + 9, y + 17), outline=30, width=4)
+        pen.line([(x + 2, y + 40), (x + 2 + lean, y + 90)], 30, 7)
+    reading = reader.read(image)
+    assert [len(line.replace(" ", "")) for line in reading.text.split("\n")] == [6, 6]
+    assert all(letter.box[3] - letter.box[1] > 80 for letter in reading.letters)  # dot and stem
+
+
+@pytest.mark.parametrize("height", [13, 18])
+def test_letters_of_a_few_pixels_stay_apart(height, reader):
+    large = set_in_print("FOUND HOME", 20 * height, ink=(90, 90, 95), paper=(180, 182, 185), apart=0.06)
+    small = large.resize((large.width // 14, large.height // 14), Image.Resampling.BOX)
+    page = Image.new("RGB", (320, 240), (180, 182, 185))
+    page.paste(small.filter(ImageFilter.GaussianBlur(0.5)), (10, 60))
+    noise = np.random.default_rng(0).normal(0, 2, (240, 320, 3))
+    reading = reader.read(np.uint8(np.clip(np.asarray(page) + noise, 0, 255)))
+    assert reading.text.replace(" ", "") == "FOUNDHOME"
+
+
+PALE = ["black", "gold", "#d8d8d8", "red", "pink", "#d0e8d0", "navy"]
+
+
+@pytest.mark.parametrize("paper", ["white", "black"])
+def test_pale_colours_beside_strong_ones_are_ink(paper, reader):
+    inks = PALE if paper == "white" else ["white", "#404040", "darkred", "gold", "#503090", "white", "#406040"]
+    assert reader.read(set_in_print("BRACKET", ink=inks, paper=paper, face="DejaVuSans-Bold")).text == "BRACKET"
+
+
+def test_a_board_on_a_white_page_is_what_is_written_on(reader):
+    board = set_in_print("BOARD", ink="white", paper="black", face="DejaVuSans-Bold")
+    page = Image.new("RGB", (board.width + 60, board.height + 60), "white")
+    page.paste(board, (30, 30))
+    assert reader.read(page).text == "BOARD"
+
+
+def test_letters_from_a_sheet_stand_in_lines_as_they_lie(reader):
+    """Round letters are read as surely on their side; what stands beside each other tells which way is up."""
+    image = Image.new("L", (1000, 460), "white")
+    pen = ImageDraw.Draw(image)
+    for number in range(18):
+        x, y = 60 + 150 * (number % 6), 50 + 130 * (number // 6)
+        pen.ellipse((x, y, x + 60, y + 60), outline=0, width=6)
+        pen.line([(x + 62, y), (x + 62, y + 62)], 0, 6)
+    reading = reader.read(image)
+    assert reading.turned in (0, 180)
+    assert [len(line.replace(" ", "")) for line in reading.text.split("\n")] == [6, 6, 6]
+
+
+def test_words_from_left_to_right(reader):
+    reading = reader.read(set_in_print("ZEBRA"))
+    assert all(a.box[0] < b.box[0] for a, b in pairwise(reading.letters))
