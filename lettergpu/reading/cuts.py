@@ -30,7 +30,8 @@ def fragments_of(sheet: Sheet, piece: Piece, height: float) -> list[Piece]:
     if not seams:
         return [piece]
     part = (np.arange(piece.width) >= np.stack(seams)[..., None]).sum(axis=0)
-    first = int(sheet.labels.max()) + 1
+    first = sheet.last + 1
+    sheet.last += len(seams) + 1
     labels[own] = first + part[own]
     fragments = []
     for number, found in enumerate(ndimage.find_objects(np.where(own, part + 1, 0))):

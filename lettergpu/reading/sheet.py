@@ -52,7 +52,7 @@ class Sheet:
     """The ink of a page, turned so that its lines are level.
 
     share, labels: (height, width), ink and the number of the component of each pixel, 0 for none. back: 2x3, from
-    these pixels (x, y, 1) to the page's. pieces: its components, but for specks.
+    these pixels (x, y, 1) to the page's. pieces: its components, but for specks. last: the highest number of one.
     """
 
     share: np.ndarray
@@ -60,6 +60,7 @@ class Sheet:
     stroke: float
     back: np.ndarray
     pieces: list[Piece]
+    last: int
 
     def crop(self, piece: Piece) -> np.ndarray:
         """The ink of this piece alone, float32 (height, width)."""
@@ -90,7 +91,7 @@ def level_sheet(ink: Ink, tilt: float = 0.0) -> Sheet:
         linear = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         centre, new = np.array(image.size) / 2, np.array(turned.size) / 2
         share, back = np.asarray(turned), np.column_stack([linear, centre - linear @ new])
-    labels, _ = ndimage.label(share >= 0.5, np.ones((3, 3)))
+    labels, count = ndimage.label(share >= 0.5, np.ones((3, 3)))
     areas = np.bincount(labels.ravel())
     speck = max(0.4 * ink.stroke**2, np.sort(areas[1:])[-MOST] if len(areas) > MOST else 0)
     pieces = []
@@ -99,7 +100,7 @@ def level_sheet(ink: Ink, tilt: float = 0.0) -> Sheet:
             pieces.append(Piece((number,), columns.start, rows.start, columns.stop, rows.stop))
     if not pieces:
         raise LettergpuError(EMPTY)
-    return Sheet(share, labels, ink.stroke, back * ink.scale, pieces)
+    return Sheet(share, labels, ink.stroke, back * ink.scale, pieces, count)
 
 
 def joined(pieces: Sequence[Piece]) -> Piece:
