@@ -64,11 +64,10 @@ def _seams(own: np.ndarray, height: float, stroke: float) -> tuple[list[np.ndarr
 
 def _least(ink: np.ndarray) -> np.ndarray:
     """The least ink that a way from the first row to each place crosses, with a column aside at most for each row."""
-    least = ink.copy()
+    least = np.pad(ink, ((0, 0), (1, 1)), constant_values=np.inf)
     for before, row in pairwise(least):
-        wide = np.pad(before, 1, constant_values=np.inf)
-        row += np.minimum(before, np.minimum(wide[:-2], wide[2:]) + BEND)
-    return least
+        row[1:-1] += np.minimum(before[1:-1], np.minimum(before[:-2], before[2:]) + BEND)
+    return least[:, 1:-1]
 
 
 def _seam(down: np.ndarray, up: np.ndarray, middle: int, place: int) -> np.ndarray:
