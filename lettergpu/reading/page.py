@@ -39,6 +39,8 @@ def on_paper(pixels: np.ndarray) -> np.ndarray:
     """
     if seen := _sheet(pixels, INKED):
         return _endless(pixels, seen)
+    if (pixels[::8, ::8] < 160).mean() < LEAST * (1.0 - BOARD_INKED):
+        return pixels  # so little of it is dark that there is no board, which need not be looked for
     negative = 255 - pixels
     if (seen := _sheet(negative, BOARD_INKED)) and _box_filled(seen.sheet) > RECTANGLE:
         return 255 - _endless(negative, seen)
