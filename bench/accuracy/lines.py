@@ -11,7 +11,6 @@ with the right cuts as what is hidden), less a small penalty on large numbers. O
 
 import argparse
 import json
-import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -234,5 +233,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     main()

@@ -67,7 +67,7 @@ def find_ink(pixels: np.ndarray, binarize: str = "otsu") -> Ink:
 
 
 def _flat_paper(pixels: np.ndarray) -> np.ndarray | None:
-    """The one colour (3,) that the border and much of the picture have, as on a screen; or None, as in a photo."""
+    """The one colour, int16 (3,), that the border and much of these pixels (height, width, 3) have; None in a photo."""
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]) // 8
     colours, counts = np.unique(border, axis=0, return_counts=True)
     paper = 8 * colours[counts.argmax()].astype(np.int16) + 4

@@ -140,10 +140,12 @@ def _is_stem(piece: Piece, dot: Piece) -> bool:
 
 
 def _aside(one: Piece, other: Piece) -> float:
+    """Between the middles of two pieces, in pixels."""
     return abs(one.left + one.right - other.left - other.right) / 2
 
 
 def _off(dot: Piece, stem: Piece) -> float:
+    """How far a dot is from where its stem ends, in pixels, down and aside."""
     return stem.top - dot.bottom + _aside(dot, stem)
 
 

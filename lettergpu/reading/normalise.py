@@ -26,7 +26,7 @@ def to_emnist(share: np.ndarray, stroke: float) -> np.ndarray:
     wanted = min(max(stroke * scale, STROKES[0]), STROKES[1])
     # strokes that grow by `more` on each side make the letter longer too, so that its scale falls
     more = (wanted * long - LONG * stroke) / (2.0 * (LONG - wanted))
-    close = int(abs(more)) + 2
+    close = int(abs(more)) + 2  # beside the ink: distances farther away are of no account, and take most of the time
     share = np.pad(share[top:bottom, left:right], close)
     if abs(more) > 0.25:
         mask = share >= 0.5

@@ -59,7 +59,7 @@ def _endless(pixels: np.ndarray, seen: _Seen) -> np.ndarray:
 
 
 def _box_filled(sheet: np.ndarray) -> float:
-    """How much of its bounding box a sheet is."""
+    """How much of its bounding box a sheet, bool (height, width), is."""
     rows, columns = sheet.any(axis=1).sum(), sheet.any(axis=0).sum()
     return float(sheet.sum() / (rows * columns))
 
