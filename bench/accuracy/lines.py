@@ -122,21 +122,21 @@ def lines_of(file: bytes, text: str, boxes: list[pictures.Box], reader: Reader) 
     letters = [box for box, character in zip(boxes, text, strict=True) if character not in MARKS]
     seen, near = [], []
 
-    def look(sheet, fragments, height, judge, all_of_it):  # type: ignore[no-untyped-def]
+    def look(sheet, fragments, height, judge):  # type: ignore[no-untyped-def]
         found = spans.spans_of(fragments, height)
-        ways = np.array([(span.start, span.stop) for span in found])
-        seen.append(Line(ways, *spans.seen(sheet, fragments, found, height, judge), []))
+        values, named = spans.seen(sheet, fragments, found, height, judge)
+        seen.append(Line(np.array([(span.start, span.stop) for span in found]), values, named, []))
         pieces = [sheet.glyph(span.piece).box for span in found]
         near.append(np.array([max((in_common(piece, letter) for letter in letters), default=0.0) for piece in pieces]))
-        return list(fragments)
+        return spans.Lattice(found, *spans.scores(found, values, named), named)
 
-    usual, layout.letters_of = layout.letters_of, look
+    usual, layout.lattice_of = layout.lattice_of, look
     try:
         layout.find_letters(find_ink(open_page(file).pixels), reader.judge)
     except LettergpuError:
         return []
     finally:
-        layout.letters_of = usual
+        layout.lattice_of = usual
     main = int(np.argmax([(share >= NEAR).sum() for share in near]))
     if any(share.max() >= FAR for number, share in enumerate(near) if number != main):
         return []

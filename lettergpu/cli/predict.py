@@ -30,6 +30,10 @@ def predict(
         typer.Option(help="How ink is told from paper: otsu, sauvola; kmeans, as the report did it with one letter."),
     ] = "otsu",
     top: Annotated[int, typer.Option(help="How many of the likeliest letters to name.")] = 5,
+    lexicon: Annotated[
+        str | None,
+        typer.Option(help="Words that are likely: english, or a file with a word a line.", show_default="none"),
+    ] = None,
     device: DeviceName = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     show: Annotated[
@@ -66,7 +70,7 @@ def predict(
         name = "-" if path is None else str(path)
         try:
             page = open_page(sys.stdin.buffer if path is None else path)
-            reading = reader.read(page, form=form, binarize=binarize, top=top)
+            reading = reader.read(page, form=form, binarize=binarize, top=top, lexicon=lexicon)
         except LettergpuError as error:
             if len(paths) == 1:
                 raise

@@ -16,8 +16,9 @@ from scipy.sparse.csgraph import connected_components
 from ..errors import LettergpuError
 from .cuts import fragments_of
 from .ink import EMPTY, Ink
+from .lexicon import Lexicon
 from .sheet import Glyph, Piece, Sheet, at_edge, joined, level_sheet
-from .spans import Judge, letters_of
+from .spans import Judge, Lattice, Span, lattice_of, letters_of
 
 TILT = 12  # degrees at most that lines are turned back by
 DOT = 0.5  # of a letter's height: a dot is no larger
@@ -44,9 +45,10 @@ def single_letter(ink: Ink) -> Glyph:
     return sheet.glyph(joined(inner or kept))
 
 
-def find_letters(ink: Ink, judge: Judge) -> Found:
+def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None) -> Found:
     """The letters of a page, or, if there are none that the judge takes for such, what is the most like them.
 
+    lexicon: words that what is read is likely to be.
     Raises LettergpuError where there is no ink.
     """
     sheet = level_sheet(ink)
@@ -61,14 +63,22 @@ def find_letters(ink: Ink, judge: Judge) -> Found:
     lines = [_whole(line, height) for line in _lines(_dotted(kept, height), height)]
     widths = np.array([piece.width for line in lines for piece in line])
     parted = [[part for piece in line for part in fragments_of(sheet, piece, height)] for line in lines]
-    found: list[list[Piece]] = []
+    lattices = [lattice_of(sheet, line, height, judge) for line in parted]
+    found: list[tuple[Lattice, list[Span]]] = []
     for all_of_it in (False, True):
-        found = found or [letters_of(sheet, line, height, judge, all_of_it) for line in parted]
-        found = [line for line in found if line]
+        found = found or [(lattice, spans) for lattice in lattices if (spans := letters_of(lattice, all_of_it)[0])]
     if not found:
         raise LettergpuError(EMPTY)
-    read = [[[sheet.glyph(piece) for piece in word] for word in _words(line, height)] for line in found]
+    read = [[_spelt(sheet, lattice, word, lexicon) for word in _words(spans, height)] for lattice, spans in found]
     return Found(read, float(widths[widths > JOINED * height].sum() / widths.sum()))
+
+
+def _spelt(sheet: Sheet, lattice: Lattice, word: list[Span], lexicon: Lexicon | None) -> list[Glyph]:
+    """The glyphs of a word; where it is one of the lexicon, with their names."""
+    spelt = lexicon.spelt(lattice.between(word[0].start, word[-1].stop)) if lexicon else None
+    if spelt is None:
+        return [sheet.glyph(span.piece) for span in word]
+    return [replace(sheet.glyph(span.piece), name=name) for span, name in spelt]
 
 
 def _letter_height(pieces: Sequence[Piece], shape: tuple[int, ...]) -> float:
@@ -218,9 +228,9 @@ def _stacked(one: Piece, other: Piece) -> bool:
     return (across > 0.5 * narrow and down < 0.5 * low) or (across > 0.8 * narrow and down > 0.8 * low)
 
 
-def _words(letters: list[Piece], height: float) -> list[list[Piece]]:
+def _words(letters: list[Span], height: float) -> list[list[Span]]:
     """Letters of a line, parted where the gap is wide, for this writing and beside the other gaps."""
-    gaps = np.array([max(0, b.left - a.right) for a, b in pairwise(letters)])
+    gaps = np.array([max(0, b.piece.left - a.piece.right) for a, b in pairwise(letters)])
     wide = max(0.6 * height, 2.0 * float(np.median(gaps))) if len(gaps) else 0.0
     words = [letters[:1]]
     for gap, letter in zip(gaps, letters[1:], strict=True):

@@ -18,6 +18,7 @@ from ..nn.network import Network
 from ..training import checkpoint
 from .ink import EMPTY, THRESHOLDS, find_ink
 from .layout import Found, find_letters, single_letter
+from .lexicon import lexicon_of
 from .pictures import Page, open_page
 from .sheet import Glyph
 from .spans import Judge
@@ -98,13 +99,15 @@ class Reader:
         form: str = FORMS[0],
         binarize: str = BINARIZERS[0],
         top: int = 5,
+        lexicon: str | Path | None = None,
     ) -> Reading:
         """The letters of a picture: a path, the content of an image file, an open one, a Pillow image, a uint8 array.
 
         form: single takes all ink for one letter, text looks for lines of letters, auto is text but for a picture that
         is in EMNIST's form already. binarize: how ink is told from paper, one of BINARIZERS; kmeans is the report's own
         way, which takes the picture for a single letter. top: how many of the likeliest letters to name. A text
-        that is read with doubt is tried turned by quarters, too.
+        that is read with doubt is tried turned by quarters, too. lexicon: "english" or a file of a word a line; what
+        looks like one of these words is read as it, cuts included, and the rest as it stands.
         Raises LettergpuError for what cannot be read, also where there is no letter.
         """
         _check("form", form, FORMS)
@@ -115,6 +118,7 @@ class Reader:
             raise LettergpuError(
                 "binarize kmeans takes a picture for a single letter, as the report does: leave out text"
             )
+        words = lexicon_of(str(lexicon), self.network.classes) if lexicon else None
         page = source if isinstance(source, Page) else open_page(source)
         ink = None
         if binarize == "kmeans":
@@ -123,7 +127,7 @@ class Reader:
             found = _alone(glyph)
         else:
             ink = find_ink(page.pixels, binarize)
-            found = _alone(single_letter(ink)) if form == "single" else find_letters(ink, self.judge)
+            found = _alone(single_letter(ink)) if form == "single" else find_letters(ink, self.judge, words)
         shape, size = page.pixels.shape[:2], page.size
         reading = self._answer(found, shape, size, top)
         ways = () if ink is None or form == "single" else _ways(reading)
@@ -132,7 +136,7 @@ class Reader:
             assert ink is not None
             step = -1 if quarters % 2 else 1
             try:
-                turned = find_letters(replace(ink, share=np.rot90(ink.share, quarters)), self.judge)
+                turned = find_letters(replace(ink, share=np.rot90(ink.share, quarters)), self.judge, words)
                 other = self._answer(turned, shape[::step], size[::step], top)
             except LettergpuError:
                 continue
@@ -153,14 +157,14 @@ class Reader:
         images = np.stack([glyph.image for glyph in glyphs])
         probabilities = self.network.predict_proba(images)
         seen = self.network.seen(images)
-        names = self.network.classes
+        classes = self.network.classes
         letters = []
         for glyph, row, saw in zip(glyphs, probabilities, seen, strict=True):
             likeliest = np.argsort(-row, kind="stable")[:top]
-            guesses = tuple((names[i], float(row[i])) for i in likeliest)
+            guesses = tuple((classes[i], float(row[i])) for i in likeliest)
             letters.append(Letter(_box(glyph, shape, size), guesses, glyph.image, saw))
-        answers = iter(letters)
-        text = "\n".join(" ".join("".join(next(answers).top[0][0] for _ in word) for word in line) for line in lines)
+        names = iter(glyph.name or letter.top[0][0] for glyph, letter in zip(glyphs, letters, strict=True))
+        text = "\n".join(" ".join("".join(next(names) for _ in word) for word in line) for line in lines)
         return Reading(text, tuple(letters), warning=WARNING if found.joined > JOINED else "")
 
     def hidden(self, letters: Sequence[Letter]) -> list[np.ndarray]:

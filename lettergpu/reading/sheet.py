@@ -41,10 +41,14 @@ class Piece:
 
 @dataclass(frozen=True)
 class Glyph:
-    """A letter found. image: as EMNIST would hold it, uint8 (28, 28). box: left, top, right, bottom in the page."""
+    """A letter found. image: as EMNIST would hold it, uint8 (28, 28). box: left, top, right, bottom in the page.
+
+    name: which letter of a word it is, if that is known.
+    """
 
     image: np.ndarray
     box: Box
+    name: str = ""
 
 
 @dataclass

@@ -61,24 +61,46 @@ class Span(NamedTuple):
     piece: Piece
 
 
-def letters_of(sheet: Sheet, fragments: Sequence[Piece], height: float, judge: Judge, all_of_it: bool) -> list[Piece]:
-    """The letters of a line, from the left. height: of a letter, in pixels. all_of_it: nothing is no letter."""
+class Lattice(NamedTuple):
+    """All ways to part a line. letter, none: the spans' scores as such, (spans,); named: as `Judge.names` has them."""
+
+    spans: list[Span]
+    letter: np.ndarray
+    none: np.ndarray
+    named: np.ndarray
+
+    def between(self, first: int, last: int) -> "Lattice":
+        """Of the fragments from first on, without last."""
+        kept = [number for number, span in enumerate(self.spans) if first <= span.start and span.stop <= last]
+        spans = [Span(span.start - first, span.stop - first, span.piece) for span in (self.spans[i] for i in kept)]
+        return Lattice(spans, self.letter[kept], self.none[kept], self.named[kept])
+
+
+def lattice_of(sheet: Sheet, fragments: Sequence[Piece], height: float, judge: Judge) -> Lattice:
+    """The lattice of a line's fragments from the left. height: of a letter, in pixels."""
     spans = spans_of(fragments, height)
-    letter, none = scores(spans, *seen(sheet, fragments, spans, height, judge))
-    if all_of_it:
-        none[:] = -np.inf
-    best = [(0.0, -1)] + [(-np.inf, -1)] * len(fragments)  # up to each fragment, and the span that ends there
+    values, named = seen(sheet, fragments, spans, height, judge)
+    return Lattice(spans, *scores(spans, values, named), named)
+
+
+def letters_of(lattice: Lattice, all_of_it: bool = False) -> tuple[list[Span], float]:
+    """The letters of a line, from the left, and the score of it all. all_of_it: nothing is no letter."""
+    spans, letter, none, _ = lattice
+    none = np.full_like(none, -np.inf) if all_of_it else none
+    best = [(0.0, -1)] + [(-np.inf, -1)] * max(
+        span.stop for span in spans
+    )  # up to each fragment; the span ending there
     for number, span in enumerate(spans):
         score = best[span.start][0] + max(letter[number], none[number])
         if score > best[span.stop][0]:
             best[span.stop] = (score, number)
-    letters, stop = [], len(fragments)
+    letters, stop = [], len(best) - 1
     while stop:
         number = best[stop][1]
         if letter[number] >= none[number]:
-            letters.append(spans[number].piece)
+            letters.append(spans[number])
         stop = spans[number].start
-    return letters[::-1]
+    return letters[::-1], float(best[-1][0])
 
 
 def spans_of(fragments: Sequence[Piece], height: float) -> list[Span]:

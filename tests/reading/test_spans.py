@@ -14,7 +14,7 @@ from lettergpu.reading.cuts import fragments_of
 from lettergpu.reading.ink import find_ink
 from lettergpu.reading.reader import Reader
 from lettergpu.reading.sheet import joined, level_sheet
-from lettergpu.reading.spans import Judge, letters_of, scores, seen, spans_of
+from lettergpu.reading.spans import Judge, lattice_of, letters_of
 
 
 @pytest.fixture(scope="module")
@@ -80,16 +80,21 @@ def test_of_all_ways_through_a_line_the_best_is_taken(seed, all_of_it):
     sheet = touching("MIX")
     fragments = [part for piece in sheet.pieces for part in fragments_of(sheet, piece, 45.0)][:7]
     rng = np.random.default_rng(seed)
-    spans = spans_of(fragments, 45.0)
-    names, like = rng.dirichlet(np.full(26, 0.1), len(spans)), rng.dirichlet((0.5, 0.5), len(spans))
-    judge = Judge(lambda images: names, lambda images: like)
-    letter, none = scores(spans, *seen(sheet, fragments, spans, 45.0, judge))
+    judge = Judge(
+        lambda images: rng.dirichlet(np.full(26, 0.1), len(images)),
+        lambda images: rng.dirichlet((0.5, 0.5), len(images)),
+    )
+    lattice = lattice_of(sheet, fragments, 45.0, judge)
+    spans, letter, none, _ = lattice
     if all_of_it:
         none = np.full_like(none, -np.inf)
-    best = max(every_way(spans, len(fragments)), key=lambda way: sum(max(letter[i], none[i]) for i in way))
-    expected = [spans[i].piece for i in best if letter[i] >= none[i]]
-    assert letters_of(sheet, fragments, 45.0, judge, all_of_it) == expected
-    assert not all_of_it or {label for piece in expected for label in piece.labels} == {
+    ways = {way: sum(max(letter[i], none[i]) for i in way) for way in every_way(spans, len(fragments))}
+    best = max(ways, key=lambda way: ways[way])
+    expected = [spans[i] for i in best if letter[i] >= none[i]]
+    found, score = letters_of(lattice, all_of_it)
+    assert found == expected
+    assert score == pytest.approx(ways[best])
+    assert not all_of_it or {label for span in expected for label in span.piece.labels} == {
         label for part in fragments for label in part.labels
     }
 
