@@ -1,4 +1,4 @@
-"""Which ink of a page belongs to which letter, and the letters in reading order: lines, words, letters.
+"""Which ink of a page belongs to which letter: lines, words, letters.
 
 Strokes that hang together are pieces; pieces above each other are of one letter (the dot of an i). Which of those that
 stand side by side make a letter, and where one is two that touch, spans.py says.
@@ -10,13 +10,12 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from ..errors import LettergpuError
 from .cuts import fragments_of
 from .ink import EMPTY, Ink
 from .lexicon import Lexicon
+from .order import boxes_of, distances, lines_of
 from .sheet import Glyph, Piece, Sheet, at_edge, joined, level_sheet
 from .spans import Judge, Lattice, Span, lattice_of, letters_of
 
@@ -25,7 +24,6 @@ DOT = 0.5  # of a letter's height: a dot is no larger
 STEM = 0.6, 1.5  # what a dot stands on: as wide as this part of its height at most, and higher than the dot by this
 ABOVE = 0.7  # of the stem's height: a dot is no farther above it, and little less aside
 CRUMB = 0.35  # of a letter's height: what is smaller is a dot, a mark or a part of a broken stroke
-GAP = 5.0  # heights of a letter: what is farther apart is not of one line
 JOINED = 2.5  # heights of a letter: ink as wide as this that hangs together is of several
 
 
@@ -60,7 +58,7 @@ def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None) -> Foun
         sheet = level_sheet(replace(ink, share=share), tilt)
         kept = sheet.pieces
         height = _letter_height(kept, sheet.share.shape)
-    lines = [_whole(line, height) for line in _lines(_dotted(kept, height), height)]
+    lines = [_whole(line, height) for line in lines_of(_dotted(kept, height), height)]
     widths = np.array([piece.width for line in lines for piece in line])
     parted = [[part for piece in line for part in fragments_of(sheet, piece, height)] for line in lines]
     lattices = [lattice_of(sheet, line, height, judge) for line in parted]
@@ -124,74 +122,29 @@ def _cleaned(sheet: Sheet, height: float) -> list[Piece]:
 
 def _dotted(pieces: list[Piece], height: float) -> list[Piece]:
     """The pieces, with dots (and the rings that some write for them) joined to the stem of the i or j below them."""
-    dotted = list(pieces)
-    for dot in sorted(pieces, key=lambda piece: piece.height):
-        if max(dot.width, dot.height) > DOT * height or dot not in dotted:  # as it has got a smaller one itself
+    dotted, boxes = dict(enumerate(pieces)), boxes_of(pieces)
+    stems = boxes.astype(float)
+    for number, dot in sorted(dotted.items(), key=lambda item: item[1].height):
+        if max(dot.width, dot.height) > DOT * height or dotted[number] is not dot:  # as it has got a smaller one itself
             continue
-        stems = [(_off(dot, stem), stem) for stem in dotted if _is_stem(stem, dot)]
-        off, stem = min(stems, key=lambda pair: pair[0], default=(np.inf, dot))
-        beside = [other for other in pieces if other is not dot and other.top < dot.bottom]
-        nearest = min((_distance(dot, other) for other in beside), default=np.inf)
-        if stems and off < 2.0 * nearest:
-            dotted.remove(dot)
-            dotted[dotted.index(stem)] = joined([stem, dot])
-    return dotted
+        off = _off(dot, stems)
+        off[number] = np.inf
+        stem = int(off.argmin())
+        others = boxes[:, (boxes[1] < dot.bottom) & (np.arange(len(pieces)) != number)]
+        nearest = distances(boxes_of([dot]), others).min(initial=np.inf)
+        if off[stem] < 2.0 * nearest and off[stem] < np.inf:
+            dotted[stem] = joined([dotted[stem], dotted.pop(number)])
+            stems[:, stem], stems[:, number] = boxes_of([dotted[stem]])[:, 0], np.nan
+    return list(dotted.values())
 
 
-def _is_stem(piece: Piece, dot: Piece) -> bool:
+def _off(dot: Piece, stems: np.ndarray) -> np.ndarray:
+    """How far a dot is from where each of these (4, n) ends, in pixels, down and aside; inf from what is no stem."""
+    left, top, right, bottom = stems
     slim, higher = STEM
-    over = piece.top - dot.bottom
-    return (
-        piece.width < slim * piece.height
-        and piece.height > higher * dot.height
-        and -0.1 * piece.height < over < ABOVE * piece.height
-        and _aside(dot, piece) < 0.6 * piece.height
-    )
-
-
-def _aside(one: Piece, other: Piece) -> float:
-    """Between the middles of two pieces, in pixels."""
-    return abs(one.left + one.right - other.left - other.right) / 2
-
-
-def _off(dot: Piece, stem: Piece) -> float:
-    """How far a dot is from where its stem ends, in pixels, down and aside."""
-    return stem.top - dot.bottom + _aside(dot, stem)
-
-
-def _lines(pieces: list[Piece], height: float) -> list[list[Piece]]:
-    """Pieces that stand beside each other, line by line from the top, each from the left.
-
-    Two pieces are of a line if they overlap in height and no more than GAP letters' heights lie between them; small
-    ones (dots, broken strokes) belong to the nearest line.
-    """
-    tall = [piece for piece in pieces if piece.height > 0.45 * height]
-    small = [piece for piece in pieces if piece.height <= 0.45 * height]
-    if not tall:
-        tall, small = small, []
-    top, bottom, left, right = np.array([(p.top, p.bottom, p.left, p.right) for p in tall]).T
-    shared = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
-    apart = np.maximum(left[:, None], left) - np.minimum(right[:, None], right)
-    least = np.minimum((bottom - top)[:, None], bottom - top)
-    _, group = connected_components(coo_array((shared > 0.4 * least) & (apart < GAP * height)))
-    lines: dict[int, list[Piece]] = {}
-    for piece, number in zip(tall, group, strict=True):
-        lines.setdefault(int(number), []).append(piece)
-    for piece in small:
-        nearest, distance = min(
-            ((number, min(_distance(piece, other) for other in line)) for number, line in lines.items()),
-            key=lambda pair: pair[1],
-        )
-        if distance < 0.7 * height:
-            lines[nearest].append(piece)
-    ordered = sorted(lines.values(), key=lambda line: float(np.median([(p.top + p.bottom) / 2 for p in line])))
-    return [sorted(line, key=lambda p: p.left) for line in ordered]
-
-
-def _distance(one: Piece, other: Piece) -> float:
-    across = max(one.left, other.left) - min(one.right, other.right)
-    down = max(one.top, other.top) - min(one.bottom, other.bottom)
-    return float(np.hypot(max(across, 0), max(down, 0)))
+    tall, over, aside = bottom - top, top - dot.bottom, np.abs(dot.left + dot.right - left - right) / 2
+    is_stem = (right - left < slim * tall) & (tall > higher * dot.height) & (aside < 0.6 * tall)
+    return np.where(is_stem & (-0.1 * tall < over) & (over < ABOVE * tall), over + aside, np.inf)
 
 
 def _whole(line: list[Piece], height: float) -> list[Piece]:
@@ -204,11 +157,11 @@ def _whole(line: list[Piece], height: float) -> list[Piece]:
     if not whole:
         whole, crumbs = crumbs, []
     for crumb in crumbs:
-        distances = [_distance(piece, crumb) for piece in whole]
-        nearest = distances.index(min(distances))
+        apart = distances(boxes_of([crumb]), boxes_of(whole))
+        nearest = int(apart.argmin())
         near = whole[nearest]
         stop = crumb.left > near.right + 0.05 * height and crumb.top > near.top + 0.6 * near.height
-        if distances[nearest] < 0.5 * height and not stop:
+        if apart[nearest] < 0.5 * height and not stop:
             whole[nearest] = joined([near, crumb])
     parts: list[Piece] = []
     for piece in sorted(whole, key=lambda piece: piece.left):

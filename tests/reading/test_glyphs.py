@@ -296,8 +296,8 @@ def test_a_dot_belongs_to_its_i_and_a_rule_to_nothing(reader):
     assert reading.letters[2].top[0][0] == "L"
 
 
-@pytest.mark.parametrize(("apart", "lines"), [(4.0, 1), (7.0, 3)])
-def test_letters_far_apart_in_a_row_are_of_one_line(apart, lines, reader):
+@pytest.mark.parametrize("apart", [4.0, 7.0])
+def test_letters_far_apart_in_a_row_are_of_one_line(apart, reader):
     image = Image.new("L", (2400, 300), "white")
     pen = ImageDraw.Draw(image)
     for number, letter in enumerate("LTL"):
@@ -305,9 +305,7 @@ def test_letters_far_apart_in_a_row_are_of_one_line(apart, lines, reader):
         pen.line([(left + (40 if letter == "T" else 0), top), (left + (40 if letter == "T" else 0), top + 140)], 0, 14)
         across = top if letter == "T" else top + 140
         pen.line([(left, across), (left + 80, across)], 0, 14)
-    text = reader.read(image, form="text").text
-    assert sorted(text.replace("\n", "")) == ["L", "L", "T"]
-    assert text.count("\n") == lines - 1
+    assert reader.read(image, form="text").text == "LTL"
 
 
 def test_parts_above_each_other_are_one_letter(reader):

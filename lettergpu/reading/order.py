@@ -1,0 +1,111 @@
+"""The order in which a page is read: its columns from the left, and in each the lines from the top.
+
+Columns are found by cutting the page along its widest white strips (Nagy and Seth 1984, "Hierarchical representation of
+optically scanned documents"), but only where text stands on both sides: single letters in rows stand in columns, too.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from .sheet import Piece
+
+GAP = 5.0  # heights of a letter: pieces farther apart do not show by themselves that they are of one line
+GUTTER = 2.0  # heights: columns are so far apart at least,
+ROWS = 3  # have so many lines, half of them
+WIDE = 4.0  # heights wide
+
+
+def lines_of(pieces: Sequence[Piece], height: float) -> list[list[Piece]]:
+    """Lines in reading order, the pieces of each from the left. height: of a letter, in pixels."""
+    return [line for column in _columns(list(pieces), height) for line in _rows(column, height)]
+
+
+def boxes_of(pieces: Sequence[Piece]) -> np.ndarray:
+    """Left, top, right and bottom of each, (4, pieces)."""
+    return np.array([(p.left, p.top, p.right, p.bottom) for p in pieces]).reshape(-1, 4).T
+
+
+def distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Pixels between boxes as `boxes_of` has them, (4, ...) both, which are broadcast; 0 where they overlap."""
+    across = np.maximum(one[0], other[0]) - np.minimum(one[2], other[2])
+    down = np.maximum(one[1], other[1]) - np.minimum(one[3], other[3])
+    return np.hypot(np.maximum(across, 0), np.maximum(down, 0))
+
+
+def _columns(pieces: list[Piece], height: float) -> list[list[Piece]]:
+    """The page in columns, from the left; what stands above some, as a heading, before them."""
+    for above, left, right in _cuts(pieces, height):
+        if all(_is_text(column, height) for column in (left, right)):
+            parts = [above] if above else []
+            return [*parts, *_columns(left, height), *_columns(right, height)]
+    return [pieces]
+
+
+def _cuts(pieces: list[Piece], height: float) -> Iterator[tuple[list[Piece], list[Piece], list[Piece]]]:
+    """Ways to part a page in a heading and two columns below it, that without a heading first."""
+    for start in [0, *_white([(p.top, p.bottom) for p in pieces], 0.3 * height)]:
+        below = [piece for piece in pieces if piece.top >= start]
+        for gutter in _white([(p.left, p.right) for p in below], GUTTER * height):
+            left, right = ([p for p in below if (p.left < gutter) == first] for first in (True, False))
+            yield [piece for piece in pieces if piece.top < start], left, right
+
+
+def _white(spans: Sequence[tuple[int, int]], least: float) -> list[int]:
+    """Where the gaps between these spans that are as wide as this end."""
+    ends, found, reached = sorted(spans), [], min((start for start, _ in spans), default=0)
+    for start, stop in ends:
+        if start - reached >= least:
+            found.append(start)
+        reached = max(reached, stop)
+    return found
+
+
+def _is_text(pieces: list[Piece], height: float) -> bool:
+    """Whether this is several lines, most of them long, of pieces closer to each other than columns are."""
+    rows = _rows(pieces, height)
+    lengths = [row[-1].right - row[0].left for row in rows]
+    gaps = [b.left - a.right for row in rows for a, b in pairwise(row)]
+    long = len(rows) >= ROWS and float(np.median(lengths)) >= WIDE * height
+    return long and (not gaps or float(np.median(gaps)) < GUTTER / 2 * height)
+
+
+def _rows(pieces: list[Piece], height: float) -> list[list[Piece]]:
+    """Pieces that stand beside each other, line by line from the top, each from the left.
+
+    Small ones (dots, broken strokes) belong to the nearest line.
+    """
+    tall = [piece for piece in pieces if piece.height > 0.45 * height]
+    small = [piece for piece in pieces if piece.height <= 0.45 * height]
+    if not tall:
+        tall, small = small, []
+    boxes = boxes_of(tall)
+    line = _beside(boxes, 0.4, (-np.inf, GAP * height))
+    extents = [boxes[:, line == number] for number in range(line.max() + 1)]
+    rows = np.array([(one[0].min(), np.median(one[1]), one[2].max(), np.median(one[3])) for one in extents]).T
+    row = _beside(rows, 0.6, (0, np.inf))[line]
+    found: dict[int, list[Piece]] = {}
+    for piece, number in zip(tall, row, strict=True):
+        found.setdefault(int(number), []).append(piece)
+    if small:
+        apart = distances(boxes_of(small)[:, :, None], boxes[:, None])  # (small, tall)
+        for piece, distance in zip(small, apart, strict=True):
+            if distance.min() < 0.7 * height:
+                found[int(row[distance.argmin()])].append(piece)
+    ordered = sorted(found.values(), key=lambda line: float(np.median([(p.top + p.bottom) / 2 for p in line])))
+    return [sorted(line, key=lambda piece: piece.left) for line in ordered]
+
+
+def _beside(boxes: np.ndarray, share: float, gap: tuple[float, float]) -> np.ndarray:
+    """Numbers the lines of these boxes (4, n), of which any two share so much of the lower one's height.
+
+    gap: how many pixels are between two of a line, at least and at most.
+    """
+    left, top, right, bottom = boxes
+    shared = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
+    apart = np.maximum(left[:, None], left) - np.minimum(right[:, None], right)
+    least = np.minimum((bottom - top)[:, None], bottom - top)
+    return connected_components(coo_array((shared > share * least) & (gap[0] <= apart) & (apart < gap[1])))[1]

@@ -1,0 +1,85 @@
+"""Lines come in the order in which one reads them, whatever the page's layout."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pictures import _face
+from PIL import Image, ImageDraw
+
+from lettergpu.reading.order import boxes_of, distances, lines_of
+from lettergpu.reading.reader import Reader
+from lettergpu.reading.sheet import Piece
+
+HEIGHT = 20
+
+
+def row(number, left, top, count, step=30, height=HEIGHT):
+    """Letters side by side, each with its row's number as label."""
+    return [Piece((number,), x, top, x + 15, top + height) for x in range(left, left + step * count, step)]
+
+
+def numbers(lines):
+    return [line[0].labels[0] for line in lines]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(3, 6), st.integers(3, 6), st.integers(50, 200), st.integers(-8, 8), st.randoms(), st.booleans())
+def test_columns_are_read_one_after_the_other(left, right, gutter, lower, random, heading):
+    pieces = [piece for i in range(left) for piece in row(i + 1, 100, 100 + 40 * i, 6)]
+    pieces += [piece for i in range(right) for piece in row(left + i + 1, 265 + gutter, 100 + lower + 40 * i, 6)]
+    if heading:
+        pieces += row(0, 100, 40, 14)
+    random.shuffle(pieces)
+    lines = lines_of(pieces, HEIGHT)
+    assert numbers(lines) == list(range(0 if heading else 1, left + right + 1))
+    assert [len(line) for line in lines[-left - right :]] == [6] * (left + right)
+    assert all(line == sorted(line, key=lambda piece: piece.left) for line in lines)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(2, 6), st.integers(2, 8), st.integers(50, 300), st.randoms())
+def test_a_sheet_of_single_letters_is_read_row_by_row(rows, columns, step, random):
+    pieces = [piece for i in range(rows) for piece in row(i, 50, 50 + 60 * i, columns, step)]
+    random.shuffle(pieces)
+    lines = lines_of(pieces, HEIGHT)
+    assert numbers(lines) == list(range(rows))
+    assert [len(line) for line in lines] == [columns] * rows
+
+
+@pytest.mark.parametrize("lower", [-6, 0, 6])
+def test_what_stands_far_apart_in_a_row_is_one_line(lower):
+    pieces = row(0, 100, 100, 4) + row(0, 600, 100 + lower, 4) + row(1, 100, 160, 4)
+    assert numbers(lines_of(pieces, HEIGHT)) == [0, 1]
+
+
+def test_lines_that_climb_do_not_run_into_the_next():
+    climbing = [
+        Piece((i,), 30 * j, 200 + 40 * i - 2 * j, 30 * j + 15, 220 + 40 * i - 2 * j) for i in (0, 1) for j in range(30)
+    ]
+    assert [{piece.labels for piece in line} for line in lines_of(climbing, HEIGHT)] == [{(0,)}, {(1,)}]
+
+
+def test_a_dot_is_of_the_nearest_line_and_one_far_away_of_none():
+    near, far = Piece((9,), 130, 92, 134, 96), Piece((9,), 130, 300, 134, 304)
+    lines = lines_of([*row(0, 100, 100, 4), *row(1, 100, 60, 4), near, far], HEIGHT)
+    assert numbers(lines) == [1, 0]
+    assert near in lines[1]
+    assert far not in lines[0] + lines[1]
+
+
+def test_small_pieces_alone_are_lines():
+    assert numbers(lines_of(row(0, 0, 0, 3, height=4), 100.0)) == [0]
+
+
+def test_boxes_that_overlap_are_at_distance_nought():
+    one, other = boxes_of([Piece((), 0, 0, 10, 10)]), boxes_of([Piece((), 5, 5, 9, 9), Piece((), 13, 14, 20, 20)])
+    assert distances(one, other).tolist() == [0.0, 5.0]
+
+
+def test_two_columns_of_print_are_read():
+    columns = ["HERE ARE SOME\nROWS ON THE\nFAR LEFT", "AND HERE MORE\nOF THEM ON\nTHE OTHER SHORE"]
+    image = Image.new("L", (1500, 500), 255)
+    for x, column in zip((80, 820), columns, strict=True):
+        for number, line in enumerate(column.split("\n")):
+            ImageDraw.Draw(image).text((x, 120 + 100 * number), line, 0, _face("DejaVuSans", 60))
+    assert Reader.of().read(image).text.replace(" ", "") == "\n".join(columns).replace(" ", "")
