@@ -124,11 +124,12 @@ def lines_of(file: bytes, text: str, boxes: list[pictures.Box], reader: Reader) 
 
     def look(sheet, fragments, height, judge):  # type: ignore[no-untyped-def]
         found = spans.spans_of(fragments, height)
-        values, named = spans.seen(sheet, fragments, found, height, judge)
-        seen.append(Line(np.array([(span.start, span.stop) for span in found]), values, named, []))
+        values, images, named = spans.seen(sheet, fragments, found, height, judge)
+        ways = np.array([(span.start, span.stop) for span in found])
+        seen.append(Line(ways, values, np.clip(named, spans.LEAST, 1.0), []))
         pieces = [sheet.glyph(span.piece).box for span in found]
         near.append(np.array([max((in_common(piece, letter) for letter in letters), default=0.0) for piece in pieces]))
-        return spans.Lattice(found, *spans.scores(found, values, named), named)
+        return spans.Lattice(found, *spans.scores(found, values, named), images, named)
 
     usual, layout.lattice_of = layout.lattice_of, look
     try:

@@ -17,7 +17,7 @@ from .ink import EMPTY, Ink
 from .lexicon import Lexicon
 from .order import boxes_of, distances, lines_of
 from .sheet import Glyph, Piece, Sheet, at_edge, joined, level_sheet
-from .spans import Judge, Lattice, Span, lattice_of, letters_of
+from .spans import Judge, Lattice, lattice_of, letters_of
 
 TILT = 12  # degrees at most that lines are turned back by
 DOT = 0.5  # of a letter's height: a dot is no larger
@@ -49,6 +49,24 @@ def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None) -> Foun
     lexicon: words that what is read is likely to be.
     Raises LettergpuError where there is no ink.
     """
+    sheet, pieces, height = _levelled(ink)
+    lines = [_whole(line, height) for line in lines_of(_dotted(pieces, height), height)]
+    widths = np.array([piece.width for line in lines for piece in line])
+    parted = [[part for piece in line for part in fragments_of(sheet, piece, height)] for line in lines]
+    joined_up = float(widths[widths > JOINED * height].sum() / widths.sum())
+    if sum(map(len, parted)) == 1:  # there is nothing to tell it from
+        return Found([[[sheet.glyph(parted[0][0])]]], joined_up)
+    lattices = [lattice_of(sheet, line, height, judge) for line in parted]
+    found: list[tuple[Lattice, list[int]]] = []
+    for all_of_it in (False, True):
+        found = found or [(lattice, letters) for lattice in lattices if (letters := letters_of(lattice, all_of_it)[0])]
+    if not found:
+        raise LettergpuError(EMPTY)
+    return Found([_words(sheet, *line, height, lexicon) for line in found], joined_up)
+
+
+def _levelled(ink: Ink) -> tuple[Sheet, list[Piece], float]:
+    """The page with its lines level, what on it may be of letters, and the height of one."""
     sheet = level_sheet(ink)
     height = _letter_height(sheet.pieces, sheet.share.shape)
     kept = _cleaned(sheet, height)
@@ -58,25 +76,29 @@ def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None) -> Foun
         sheet = level_sheet(replace(ink, share=share), tilt)
         kept = sheet.pieces
         height = _letter_height(kept, sheet.share.shape)
-    lines = [_whole(line, height) for line in lines_of(_dotted(kept, height), height)]
-    widths = np.array([piece.width for line in lines for piece in line])
-    parted = [[part for piece in line for part in fragments_of(sheet, piece, height)] for line in lines]
-    lattices = [lattice_of(sheet, line, height, judge) for line in parted]
-    found: list[tuple[Lattice, list[Span]]] = []
-    for all_of_it in (False, True):
-        found = found or [(lattice, spans) for lattice in lattices if (spans := letters_of(lattice, all_of_it)[0])]
-    if not found:
-        raise LettergpuError(EMPTY)
-    read = [[_spelt(sheet, lattice, word, lexicon) for word in _words(spans, height)] for lattice, spans in found]
-    return Found(read, float(widths[widths > JOINED * height].sum() / widths.sum()))
+    return sheet, kept, height
 
 
-def _spelt(sheet: Sheet, lattice: Lattice, word: list[Span], lexicon: Lexicon | None) -> list[Glyph]:
+def _words(
+    sheet: Sheet, lattice: Lattice, letters: list[int], height: float, lexicon: Lexicon | None
+) -> list[list[Glyph]]:
+    """A line's words, parted where the gap is wide, for this writing and beside the other gaps."""
+    pieces = [lattice.spans[number].piece for number in letters]
+    gaps = np.array([max(0, b.left - a.right) for a, b in pairwise(pieces)])
+    wide = max(0.6 * height, 2.0 * float(np.median(gaps))) if len(gaps) else 0.0
+    words = np.split(letters, np.flatnonzero(gaps > wide) + 1)
+    return [_spelt(sheet, lattice, word, lexicon) for word in words]
+
+
+def _spelt(sheet: Sheet, lattice: Lattice, word: np.ndarray, lexicon: Lexicon | None) -> list[Glyph]:
     """The glyphs of a word; where it is one of the lexicon, with their names."""
-    spelt = lexicon.spelt(lattice.between(word[0].start, word[-1].stop)) if lexicon else None
-    if spelt is None:
-        return [sheet.glyph(span.piece) for span in word]
-    return [replace(sheet.glyph(span.piece), name=name) for span, name in spelt]
+    named = [(number, "") for number in word]
+    if lexicon:
+        first, last = lattice.spans[word[0]].start, lattice.spans[word[-1]].stop
+        within = [i for i, span in enumerate(lattice.spans) if first <= span.start and span.stop <= last]
+        if spelt := lexicon.spelt(lattice.of(within)):
+            named = [(within[number], name) for number, name in spelt]
+    return [sheet.glyph(lattice.spans[i].piece, lattice.images[i], lattice.named[i], name) for i, name in named]
 
 
 def _letter_height(pieces: Sequence[Piece], shape: tuple[int, ...]) -> float:
@@ -179,15 +201,3 @@ def _stacked(one: Piece, other: Piece) -> bool:
     down = min(one.bottom, other.bottom) - max(one.top, other.top)
     narrow, low = min(one.width, other.width), min(one.height, other.height)
     return (across > 0.5 * narrow and down < 0.5 * low) or (across > 0.8 * narrow and down > 0.8 * low)
-
-
-def _words(letters: list[Span], height: float) -> list[list[Span]]:
-    """Letters of a line, parted where the gap is wide, for this writing and beside the other gaps."""
-    gaps = np.array([max(0, b.piece.left - a.piece.right) for a, b in pairwise(letters)])
-    wide = max(0.6 * height, 2.0 * float(np.median(gaps))) if len(gaps) else 0.0
-    words = [letters[:1]]
-    for gap, letter in zip(gaps, letters[1:], strict=True):
-        if gap > wide:
-            words.append([])
-        words[-1].append(letter)
-    return words

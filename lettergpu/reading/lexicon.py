@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import LettergpuError
-from .spans import LETTER, Lattice, Span, letters_of
+from .spans import LEAST, LETTER, Lattice, letters_of
 
 ENGLISH = "english"
 LARGEST = 50_000_000  # bytes of a file of words
@@ -34,7 +34,7 @@ class Node(NamedTuple):
 
 
 class Way(NamedTuple):
-    """A beginning, what its ink scores, and its letters, the last first: (span, number, those before)."""
+    """A beginning, what its ink scores, and its letters, the last first: (number of its span, of it, those before)."""
 
     score: float
     node: Node
@@ -58,8 +58,8 @@ class Lexicon:
             after = after.setdefault(number, Node({}, -np.inf)).after
         after[word[-1]] = Node(after[word[-1]].after if word[-1] in after else {}, ends)
 
-    def spelt(self, lattice: Lattice) -> list[tuple[Span, str]] | None:
-        """The letters of the likeliest word of this ink; None where one that is in no list is likelier."""
+    def spelt(self, lattice: Lattice) -> list[tuple[int, str]] | None:
+        """The likeliest word of this ink, its spans by their numbers; None where one that is in no list is likelier."""
         as_it_is, score = letters_of(lattice)
         begun: dict[int, list[Way]] = {0: [Way(0.0, self.root, None)]}
         kept: dict[int, list[Way]] = {}
@@ -73,20 +73,20 @@ class Lexicon:
             return None
         word, letters = [], best.letters
         while letters:
-            span, name, letters = letters
-            word.append((span, self.letters[name]))
+            number, name, letters = letters
+            word.append((number, self.letters[name]))
         return word[::-1]
 
 
 def _longer(ways: list[Way], lattice: Lattice, number: int) -> list[Way]:
     """The ways with this span of the lattice as well: as each letter that may follow, or as none."""
-    logs = LETTER["named"] * np.log(lattice.named[number])
+    logs = LETTER["named"] * np.log(np.maximum(lattice.named[number], LEAST))
     scores, none = lattice.letter[number] - logs.max() + logs - np.log(AT_RANDOM), float(lattice.none[number])
     likely = set(np.flatnonzero(logs > logs.max() - UNLIKELY).tolist())
     longer = [way._replace(score=way.score + none) for way in ways if none > -np.inf]
     for score, node, letters in ways:
         for name in likely & node.after.keys():
-            longer.append(Way(score + float(scores[name]), node.after[name], (lattice.spans[number], name, letters)))
+            longer.append(Way(score + float(scores[name]), node.after[name], (number, name, letters)))
     return longer
 
 

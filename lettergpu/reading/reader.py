@@ -155,7 +155,8 @@ class Reader:
         if not glyphs:
             raise LettergpuError(EMPTY)
         images = np.stack([glyph.image for glyph in glyphs])
-        probabilities = self.network.predict_proba(images)
+        known = [glyph.named for glyph in glyphs if glyph.named is not None]
+        probabilities = np.stack(known) if len(known) == len(glyphs) else self.network.predict_proba(images)
         seen = self.network.seen(images)
         classes = self.network.classes
         letters = []

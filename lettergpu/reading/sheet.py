@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -43,11 +44,12 @@ class Piece:
 class Glyph:
     """A letter found. image: as EMNIST would hold it, uint8 (28, 28). box: left, top, right, bottom in the page.
 
-    name: which letter of a word it is, if that is known.
+    named: the probabilities of its names (classes,), where a network was asked. name: what it is as a part of a word.
     """
 
     image: np.ndarray
     box: Box
+    named: np.ndarray | None = None
     name: str = ""
 
 
@@ -77,12 +79,13 @@ class Sheet:
         own |= (labels == 0) & ndimage.binary_dilation(own, iterations=edge)
         return np.where(own, self.share[rows, columns], 0.0)
 
-    def glyph(self, piece: Piece) -> Glyph:
-        """The piece as a letter, with its box in the page."""
+    def glyph(self, piece: Piece, image: np.ndarray | None = None, *known: Any) -> Glyph:
+        """The piece as a letter, with its box in the page. image: as EMNIST would hold it, where that is known."""
         corners = np.array([(x, y, 1.0) for x in (piece.left, piece.right) for y in (piece.top, piece.bottom)])
         points = corners @ self.back.T
         (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
-        return Glyph(to_emnist(self.crop(piece), self.stroke), (left, top, right, bottom))
+        image = to_emnist(self.crop(piece), self.stroke) if image is None else image
+        return Glyph(image, (left, top, right, bottom), *known)
 
 
 def level_sheet(ink: Ink, tilt: float = 0.0) -> Sheet:

@@ -62,34 +62,40 @@ class Span(NamedTuple):
 
 
 class Lattice(NamedTuple):
-    """All ways to part a line. letter, none: the spans' scores as such, (spans,); named: as `Judge.names` has them."""
+    """All ways to part a line. letter, none: the spans' scores as such, (spans,).
+
+    images: the spans in EMNIST's form, uint8 (spans, 28, 28); named: the probabilities of their names (spans, classes).
+    """
 
     spans: list[Span]
     letter: np.ndarray
     none: np.ndarray
+    images: np.ndarray
     named: np.ndarray
 
-    def between(self, first: int, last: int) -> "Lattice":
-        """Of the fragments from first on, without last."""
-        kept = [number for number, span in enumerate(self.spans) if first <= span.start and span.stop <= last]
-        spans = [Span(span.start - first, span.stop - first, span.piece) for span in (self.spans[i] for i in kept)]
-        return Lattice(spans, self.letter[kept], self.none[kept], self.named[kept])
+    def of(self, numbers: Sequence[int]) -> "Lattice":
+        """These spans alone, which are of fragments side by side; the first of them gets the number 0."""
+        kept = [self.spans[number] for number in numbers]
+        first = kept[0].start
+        spans = [Span(span.start - first, span.stop - first, span.piece) for span in kept]
+        return Lattice(spans, *(part[numbers] for part in self[1:]))
 
 
 def lattice_of(sheet: Sheet, fragments: Sequence[Piece], height: float, judge: Judge) -> Lattice:
     """The lattice of a line's fragments from the left. height: of a letter, in pixels."""
     spans = spans_of(fragments, height)
-    values, named = seen(sheet, fragments, spans, height, judge)
-    return Lattice(spans, *scores(spans, values, named), named)
+    values, images, named = seen(sheet, fragments, spans, height, judge)
+    return Lattice(spans, *scores(spans, values, named), images, named)
 
 
-def letters_of(lattice: Lattice, all_of_it: bool = False) -> tuple[list[Span], float]:
-    """The letters of a line, from the left, and the score of it all. all_of_it: nothing is no letter."""
-    spans, letter, none, _ = lattice
+def letters_of(lattice: Lattice, all_of_it: bool = False) -> tuple[list[int], float]:
+    """The letters of a line, from the left, by the numbers of their spans, and the score of it all.
+
+    all_of_it: nothing is no letter.
+    """
+    spans, letter, none = lattice.spans, lattice.letter, lattice.none
     none = np.full_like(none, -np.inf) if all_of_it else none
-    best = [(0.0, -1)] + [(-np.inf, -1)] * max(
-        span.stop for span in spans
-    )  # up to each fragment; the span ending there
+    best = [(0.0, -1)] + [(-np.inf, -1)] * max(span.stop for span in spans)  # up to each fragment; what ends there
     for number, span in enumerate(spans):
         score = best[span.start][0] + max(letter[number], none[number])
         if score > best[span.stop][0]:
@@ -98,7 +104,7 @@ def letters_of(lattice: Lattice, all_of_it: bool = False) -> tuple[list[Span], f
     while stop:
         number = best[stop][1]
         if letter[number] >= none[number]:
-            letters.append(spans[number])
+            letters.append(number)
         stop = spans[number].start
     return letters[::-1], float(best[-1][0])
 
@@ -119,10 +125,9 @@ def spans_of(fragments: Sequence[Piece], height: float) -> list[Span]:
 
 def seen(
     sheet: Sheet, fragments: Sequence[Piece], spans: Sequence[Span], height: float, judge: Judge
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """What the scores are made of, by name, each (spans,); and the names' probabilities (spans, classes)."""
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """What the scores are made of, by name, each (spans,); and images and named as a lattice has them."""
     images = np.stack([to_emnist(sheet.crop(span.piece), sheet.stroke) for span in spans])
-    named = np.clip(judge.names(images), LEAST, 1.0)
     like = np.clip(judge.like(images)[:, 1], 1.0 - MOST, MOST)
     gaps = [min(1.0, max(0, b.left - a.right) / height) for a, b in pairwise(fragments)]
     between = [gap for gap, part in zip(gaps, fragments[1:], strict=True) if not part.cut]
@@ -145,12 +150,12 @@ def seen(
         "like": np.log(like / (1.0 - like)),
         "few": np.full(len(spans), 1.0 / len(fragments)),
     }
-    return values, named
+    return values, images, judge.names(images)
 
 
 def scores(spans: Sequence[Span], values: dict[str, np.ndarray], named: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of each span as a letter and as none, (spans,) both."""
-    surest = named.max(axis=1)
+    surest = np.clip(named.max(axis=1), LEAST, 1.0)
     letter = sum(weight * {**values, "named": np.log(surest)}[name] for name, weight in LETTER.items())
     none = sum(weight * {**values, "named": surest}[name] for name, weight in NONE.items())
     single = np.array([span.stop - span.start == 1 for span in spans])
