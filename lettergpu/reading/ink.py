@@ -20,6 +20,7 @@ from .page import on_paper
 THRESHOLDS = ("otsu", "sauvola")
 THUMBNAIL = 96  # pixels of the long side, on which colours and polarity are decided and the first look is taken
 FINE = 6.0  # pixels: strokes as wide as this are seen well enough, and what is between them
+NEAR = 12.0  # pixels: strokes as wide as this, and their surroundings, are enough to see the paper by
 LARGE = 1000  # pixels of the long side, up to which a picture of fine strokes is looked at enlarged
 FLAT = 0.3  # of a picture that has the colour of its border, so that it is no photo's
 FAINTEST = 0.06  # contrast of ink against paper, below which a page counts as empty
@@ -166,12 +167,22 @@ def _reduced(pixels: np.ndarray, factor: float) -> np.ndarray:
 
 
 def _paper(grey: np.ndarray, width: float, flat: bool) -> Any:
-    """The page without its ink: closed over strokes up to this width, then smoothed. flat: it has one brightness."""
+    """The page without its ink: closed over strokes up to this width, then smoothed. flat: it has one brightness.
+
+    It is so smooth that where strokes are wide it is seen well enough from afar.
+    """
     if flat:
         return grey.max()
-    size = 2 * int(width / 2) + 1
-    closed = ndimage.grey_closing(grey, size=(size, size), mode="nearest")
-    return np.maximum(ndimage.uniform_filter(closed, max(3, size // 2), mode="nearest"), 1.0)
+    step = max(1, int(width / NEAR))
+    image = Image.fromarray(np.float32(grey))
+    seen = np.asarray(image.reduce(step)) if step > 1 else grey
+    size = 2 * int(width / step / 2) + 1
+    closed = ndimage.grey_closing(seen, size=(size, size), mode="nearest")
+    paper = np.maximum(ndimage.uniform_filter(closed, max(3, size // 2), mode="nearest"), 1.0)
+    if step == 1:
+        return paper
+    box = 0, 0, image.width / step, image.height / step
+    return np.asarray(Image.fromarray(paper).resize(image.size, Image.Resampling.BILINEAR, box))
 
 
 def _threshold(contrast: np.ndarray) -> Any:
