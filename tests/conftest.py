@@ -58,11 +58,11 @@ def device(request, monkeypatch):
 
 
 @contextmanager
-def numpy_by(module):
-    """NumPy's operations are those of this module, or with None the generic formulas."""
+def numpy_by(modules):
+    """NumPy's operations are those of these modules, or with None the generic formulas."""
     kept = dict(dispatch.NATIVE)
-    dispatch.NATIVE["numpy"] = module
-    if module is None:
+    dispatch.NATIVE["numpy"] = modules
+    if modules is None:
         del dispatch.NATIVE["numpy"]
     dispatch.native.cache_clear()
     try:

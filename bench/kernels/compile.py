@@ -18,7 +18,7 @@ from cupy.cuda import nvrtc
 from cupy_source import HEADERS, elementwise_source, registers_and_spills
 from lettergpu.kernels import FORMULAS
 
-from lettergpu.backends import cuda, own, packs
+from lettergpu.backends import cuda_batches, cuda_network, own, packs
 from lettergpu.nn.activations import ACTIVATIONS
 
 sys.path.append(str(Path(__file__).parents[1] / "speed"))
@@ -40,18 +40,18 @@ def kernels(dtype: str) -> Iterator[tuple[str, str]]:
     images, rows, maps = np.empty((9, 784), np.uint8), np.empty(6, np.int64), np.empty((3, 2, 28), dtype)
     waves = np.empty((28, 5), "float64" if dtype == "float64" else "float32")
     calls = {
-        "momentum_step": (cuda.momentum_kernel(), [(row, row[:1], 0.9, 0.0, 6, False, row, row)]),
-        "count_in": (cuda.count_in_kernel(), [(row, np.empty(8, bool), row, np.empty(8, np.int64))]),
-        "assemble": (cuda.assemble_kernel(), [(images, rows, maps, 3, waves, 5, np.empty((6, 784), dtype))]),
+        "momentum_step": (cuda_network.momentum_kernel(), [(row, row[:1], 0.9, 0.0, 6, False, row, row)]),
+        "count_in": (cuda_batches.count_in_kernel(), [(row, np.empty(8, bool), row, np.empty(8, np.int64))]),
+        "assemble": (cuda_batches.assemble_kernel(), [(images, rows, maps, 3, waves, 5, np.empty((6, 784), dtype))]),
     }
     numbers, tables = np.empty(6, np.int64), np.empty((3, 12), np.int64)
-    calls["uniforms"] = cuda.uniforms_kernel(), [(rows, 5, 0, 0, 1, 2, np.empty((6, 5), np.float32))]
-    calls["permuted"] = cuda.permuted_kernel(), [(numbers, tables, 12, 2, 3, 6, numbers)]
+    calls["uniforms"] = cuda_batches.uniforms_kernel(), [(rows, 5, 0, 0, 1, 2, np.empty((6, 5), np.float32))]
+    calls["permuted"] = cuda_batches.permuted_kernel(), [(numbers, tables, 12, 2, 3, 6, numbers)]
     for formula in FORMULAS:
         bias_added = [(row, matrix, matrix), (row, square.T, square.T)]
-        calls[f"activate_{formula}"] = cuda.activate_kernel(ACTIVATIONS[formula]), bias_added
+        calls[f"activate_{formula}"] = cuda_network.activate_kernel(ACTIVATIONS[formula]), bias_added
         slopes = [(matrix, matrix, matrix), (square, square.T, square)]
-        calls[f"gradient_before_{formula}"] = cuda.gradient_kernel(ACTIVATIONS[formula]), slopes
+        calls[f"gradient_before_{formula}"] = cuda_network.gradient_kernel(ACTIVATIONS[formula]), slopes
     for kernel, (function, argument_lists) in calls.items():
         for arguments in argument_lists:
             yield kernel, HEADERS + elementwise_source(function, arguments)[0]
@@ -63,16 +63,16 @@ def kernels(dtype: str) -> Iterator[tuple[str, str]]:
                 yield pass_, own.kernel(pass_, ACTIVATIONS["tanhexp"], tile, at_once, tf32).code
     for pass_ in ("normalised", "gradient_before_normalised", "column_sums"):
         for activation in ("mish", "tanhexp"):  # those that need the most
-            yield pass_, cuda.normalise_kernel(pass_, ACTIVATIONS[activation], name).code
-    yield "windows", cuda.windows_kernel().code
+            yield pass_, cuda_network.normalise_kernel(pass_, ACTIVATIONS[activation], name).code
+    yield "windows", cuda_batches.windows_kernel().code
     for loss in ("softmax_cross_entropy", "sigmoid_binary_cross_entropy"):
-        yield loss, cuda.loss_kernel(loss, name).code
+        yield loss, cuda_network.loss_kernel(loss, name).code
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--architecture", nargs="+", choices=ARCHITECTURES, default=ARCHITECTURES)
-    parser.add_argument("--dtype", nargs="+", choices=list(cuda.TYPES), default=list(cuda.TYPES))
+    parser.add_argument("--dtype", nargs="+", choices=list(cuda_network.TYPES), default=list(cuda_network.TYPES))
     parser.add_argument("--json", metavar="FILE|-")
     options = parser.parse_args()
     rows: dict[str, dict[str, dict[str, int]]] = {}

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from lettergpu.kernels import FORMULAS, source
 
-from lettergpu.backends import cuda, packs
+from lettergpu.backends import cuda_network, packs
 from lettergpu.backends.libraries import resolve
 from lettergpu.nn import layers, losses
 from lettergpu.nn.activations import ACTIVATIONS
@@ -44,7 +44,7 @@ def contestants(shape: tuple[int, int]) -> dict[str, tuple[int, Callable[[], Any
     settings = Momentum(flat, learning_rate=1e-9, momentum=0.9, nesterov=False, l2=0.0, decayed=0)
     rows: dict[str, tuple[int, Callable[[], Any]]] = {
         "copy": (8, lambda: cupy.copyto(out, z)),
-        "momentum_step": (20, lambda: cuda.momentum_step(flat, g.reshape(-1), settings)),
+        "momentum_step": (20, lambda: cuda_network.momentum_step(flat, g.reshape(-1), settings)),
         "softmax_cross_entropy": (8, lambda: losses.softmax_cross_entropy(z, labels, ones, shape[0])),
     }
     composed = layers.gradient_before.__wrapped__  # type: ignore[attr-defined]
@@ -54,8 +54,8 @@ def contestants(shape: tuple[int, int]) -> dict[str, tuple[int, Callable[[], Any
         value = cupy.ElementwiseKernel("T z", "T a", body, f"value_{name}", preamble=source("activations.cuh"))
         rows[f"{name} value"] = 8, partial(packs.launched, value, z, out)
         rows[f"{name} value, composed"] = 8, partial(activation.value, z)
-        rows[f"{name} activate"] = 12, partial(cuda.activate, g, bias, activation)
-        rows[f"{name} gradient"] = 12, partial(cuda.gradient_before, g, z, activation)
+        rows[f"{name} activate"] = 12, partial(cuda_network.activate, g, bias, activation)
+        rows[f"{name} gradient"] = 12, partial(cuda_network.gradient_before, g, z, activation)
         rows[f"{name} gradient, composed"] = 12, partial(composed, g, z, activation)
     textbook = {
         "swish": lambda x: x / (1 + cupy.exp(-x)),

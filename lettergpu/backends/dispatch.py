@@ -1,9 +1,9 @@
 """The one place that knows which backend does an operation faster than the generic formula.
 
 An operation is a function of arrays, written once against the array API and marked `@dispatched`. For arrays of a
-library in NATIVE, the function of the same name and arguments in that module is asked first, where there is one; it
-answers NotImplemented, as Python's own operators do, where these arrays are not for it. What a backend has to know of
-the formula, but cannot import, the mark names, and it is handed over: `@dispatched(epsilon=1e-5)`.
+library in NATIVE, the function of the same name and arguments in one of its modules is asked first, where there is one;
+it answers NotImplemented, as Python's own operators do, where these arrays are not for it. What a backend has to know
+of the formula, but cannot import, the mark names, and it is handed over: `@dispatched(epsilon=1e-5)`.
 LETTERGPU_FUSED=0 in the environment leaves the generic formulas alone, so that both can be compared.
 """
 
@@ -13,7 +13,10 @@ from functools import cache, partial, wraps
 from importlib import import_module
 from typing import Any
 
-NATIVE = {"cupy": "lettergpu.backends.cuda", "numpy": "lettergpu.backends.cpu"}
+NATIVE = {
+    "cupy": ("lettergpu.backends.cuda_network", "lettergpu.backends.cuda_batches"),
+    "numpy": ("lettergpu.backends.cpu",),
+}
 if os.environ.get("LETTERGPU_FUSED") == "0":
     NATIVE.clear()
 
@@ -39,5 +42,5 @@ def dispatched(formula: Callable[..., Any] | None = None, **needs: Any) -> Calla
 @cache
 def native(name: str, kind: Any) -> Callable[..., Any] | None:
     """The backend's function for arrays of this type, if it has one of this name."""
-    module = NATIVE.get(kind.__module__.partition(".")[0])
-    return getattr(import_module(module), name, None) if module else None
+    modules = map(import_module, NATIVE.get(kind.__module__.partition(".")[0], ()))
+    return next((getattr(module, name) for module in modules if hasattr(module, name)), None)

@@ -14,12 +14,12 @@ from cupy._core import _routines_linalg as settings
 
 from ..kernels import formula, known, source
 from .cpu import Slope
+from .launch import NOWHERE
 
 IN_USE = os.environ.get("LETTERGPU_PRODUCTS") == "own"
 TILES = (128, 64), (64, 64), (32, 64), (64, 32), (32, 32)
 SHARES = 1, 2, 3, 4, 6, 8, 12, 16
 DEPTH = 16  # as in products.cu
-NOWHERE = cupy.uintp(0)  # a pointer to nothing
 
 
 class Plan(NamedTuple):

@@ -1,6 +1,7 @@
 """The kernels without a GPU: the text that CuPy would compile, compiled by g++ and run on NumPy arrays.
 
-`HostCupy` stands in for the module cupy in backends/cuda.py. The text and the header with the array classes are CuPy's.
+`HostCupy` stands in for the module cupy in what launches kernels. The text and the header with the array classes are
+CuPy's.
 """
 
 import ctypes
@@ -98,7 +99,7 @@ class RawKernel:
 
 
 class HostCupy:
-    """What backends/cuda.py uses of cupy, on NumPy arrays."""
+    """What the kernels' callers use of cupy, on NumPy arrays."""
 
     ElementwiseKernel, RawKernel, cuda = ElementwiseKernel, RawKernel, cupy.cuda
 

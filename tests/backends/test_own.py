@@ -151,9 +151,9 @@ def test_what_it_is_not_for_is_left_to_others(place):
 
 
 def test_what_was_kept_is_understood_without_it():
-    cuda, gradient = import_module("lettergpu.backends.cuda"), np.full((2, 3), 2.0)
+    network, gradient = import_module("lettergpu.backends.cuda_network"), np.full((2, 3), 2.0)
     for name, slope, expected in (("identity", None, 2.0), ("relu", np.full((2, 3), 0.5), 1.0)):
-        assert (cuda.gradient_before(gradient, Slope(slope), ACTIVATIONS[name]) == expected).all()
+        assert (network.gradient_before(gradient, Slope(slope), ACTIVATIONS[name]) == expected).all()
 
 
 def test_plans_fill_a_gpu():

@@ -1,7 +1,8 @@
-"""The CUDA kernels in place of the generic formulas: what `dispatch` finds for CuPy's arrays.
+"""The CUDA kernels of a network: its layers there and back, its losses, and the step of its parameters.
 
-Each operation has the name and the arguments of the formula that it stands for, and those by name that its mark hands
-over. An activation without a kernel is left to the formulas.
+What `dispatch` finds for CuPy's arrays, with those of a batch (cuda_batches.py). Each operation has the name and the
+arguments of the formula that it stands for, and those by name that its mark hands over. An activation without a kernel
+is left to the formulas.
 """
 
 from functools import cache, partial
@@ -10,14 +11,12 @@ from typing import Any
 
 import cupy
 
-from ..data import SIDE
-from ..errors import LettergpuError
 from ..kernels import formula, known, source
 from . import own, packs
 from .cpu import Slope
 from .cublas import product
+from .launch import elementwise, launch
 
-COMPUTE = "typedef lettergpu::Compute<T>::type C; "
 TYPES = {  # how a dtype's name is made known to a kernel that is not elementwise
     "float32": "typedef float T;\n",
     "float64": "typedef double T;\n",
@@ -26,22 +25,20 @@ TYPES = {  # how a dtype's name is made known to a kernel that is not elementwis
 }
 WARPS = 4  # rows a block of the losses' kernels takes
 NODES = 8  # that a block of normalise.cu takes
-WINDOWS, WORD = 4, 4  # at once by windows.cu, of words of so many bytes
-NOWHERE, IDENTITY = own.NOWHERE, own.IDENTITY
 
 
 @cache
 def activate_kernel(activation: Any) -> Any:
     """z <- z + bias; a = g(z)."""
     body = f"z = T(C(z) + C(bias)); const C z_ = C(z); a = T({formula(activation, 'value')});"
-    return _elementwise(f"activate_{activation.name}", "T bias", "T z, T a", body, "activations.cuh")
+    return elementwise(f"activate_{activation.name}", "T bias", "T z, T a", body, "activations.cuh")
 
 
 @cache
 def gradient_kernel(activation: Any) -> Any:
     """delta = gradient * g'(z)."""
     body = f"const C z_ = C(z); delta = T(C(gradient) * {formula(activation, 'slope')});"
-    return _elementwise(f"gradient_before_{activation.name}", "T gradient, T z", "T delta", body, "activations.cuh")
+    return elementwise(f"gradient_before_{activation.name}", "T gradient, T z", "T delta", body, "activations.cuh")
 
 
 @cache
@@ -56,68 +53,13 @@ def momentum_kernel() -> Any:
     """The velocity v and the parameters w after a step; the first `decayed` parameters decay."""
     body = "lettergpu::momentum_step(w, v, C(g), C(rate), C(momentum), i < decayed ? C(l2) : C(0), nesterov);"
     inputs = "T g, T rate, T momentum, T l2, int64 decayed, bool nesterov"
-    return _elementwise("momentum_step", inputs, "T w, T v", body, "momentum.cuh")
-
-
-@cache
-def windows_kernel() -> Any:
-    return cupy.RawKernel(source("windows.cu"), "windows")
-
-
-@cache
-def count_in_kernel() -> Any:
-    body = "losses = T(C(losses) + C(loss)); right += is_right;"
-    return _elementwise("count_in", "T loss, bool is_right", "T losses, int64 right", body, "activations.cuh")
-
-
-@cache
-def uniforms_kernel() -> Any:
-    """Number i of (rows, count), each by itself: a word in four of what it computes, but nothing is fetched twice."""
-    body = """
-        const long long row = i / count, number = i - row * count;
-        const lettergpu::Words words = lettergpu::philox(rows[row], number / 4, epoch, purpose, low, high);
-        u = lettergpu::uniform(words.w[number % 4]);
-    """
-    inputs = "raw int64 rows, int64 count, uint32 low, uint32 high, uint32 epoch, uint32 purpose"
-    return cupy.ElementwiseKernel(inputs, "float32 u", body, "lettergpu_uniforms", preamble=source("philox.cuh"))
-
-
-@cache
-def permuted_kernel() -> Any:
-    """places; tables are indexed as flat."""
-    body = "places = lettergpu::permuted(number, tables, rounds, a, b, count);"
-    inputs = "int64 number, raw int64 tables, int32 rounds, int64 a, int64 b, int64 count"
-    return cupy.ElementwiseKernel(inputs, "int64 places", body, "lettergpu_permuted", preamble=source("philox.cuh"))
-
-
-@cache
-def assemble_kernel() -> Any:
-    """Pixel i of a batch; images, rows and maps are indexed as flat."""
-    body = f"x = T(lettergpu::assembled<{SIDE}, {SIDE}, C>(images, rows, maps, moved, waves, n, i));"
-    inputs = "raw uint8 images, raw int64 rows, raw T maps, int64 moved, raw W waves, int32 n"
-    return _elementwise("assemble", inputs, "T x", body, "assemble.cuh")
-
-
-def _elementwise(name: str, inputs: str, outputs: str, body: str, file: str) -> Any:
-    return cupy.ElementwiseKernel(inputs, outputs, COMPUTE + body, f"lettergpu_{name}", preamble=source(file))
+    return elementwise("momentum_step", inputs, "T w, T v", body, "momentum.cuh")
 
 
 @cache
 def loss_kernel(name: str, dtype: str) -> Any:
     """losses, right, gradient of logits of this dtype."""
     return cupy.RawKernel(TYPES[dtype] + source("losses.cu"), name)
-
-
-def _call(kernel: Any, *arguments: Any, by: Any = None) -> None:
-    """Launch a kernel, which CuPy compiles for each GPU and dtype when it first meets them. by: a faster way to try."""
-    try:
-        if not (by and by(kernel, *arguments)):
-            kernel(*arguments)
-    except cupy.cuda.compiler.CompileException as error:
-        architecture = cupy.cuda.Device().compute_capability
-        raise LettergpuError(
-            f"the kernel {kernel.name} does not compile for sm_{architecture}; LETTERGPU_FUSED=0 does without: {error}"
-        ) from error
 
 
 def dense(x: Any, weight: Any, bias: Any, activation: Any, keep: bool) -> Any:
@@ -138,7 +80,7 @@ def activate(z: Any, bias: Any, activation: Any) -> Any:
         z += bias
         return z
     a = cupy.empty_like(z)
-    _call(activate_kernel(activation), bias, z, a, by=packs.launched)
+    launch(activate_kernel(activation), bias, z, a, by=packs.launched)
     return a
 
 
@@ -150,7 +92,7 @@ def gradient_before(gradient: Any, kept: Any, activation: Any) -> Any:
     if not known(activation):
         return NotImplemented
     delta = cupy.empty_like(kept)
-    _call(gradient_kernel(activation), gradient, kept, delta, by=packs.launched)
+    launch(gradient_kernel(activation), gradient, kept, delta, by=packs.launched)
     return delta
 
 
@@ -176,7 +118,7 @@ def set_gradients(weight_gradient: Any, bias_gradient: Any, x: Any, delta: Any, 
     if bias_gradient is None:
         return
     if delta.size and _alike(delta, bias_gradient):
-        _per_node("column_sums", IDENTITY, (delta, bias_gradient), cupy.bool_(add))
+        _per_node("column_sums", own.IDENTITY, (delta, bias_gradient), cupy.bool_(add))
     elif add:
         bias_gradient += delta.sum(axis=-2)
     else:
@@ -242,7 +184,7 @@ def _per_node(name: str, activation: Any, arrays: Any, *numbers: Any) -> None:
     columns = prod(members) * nodes
     sizes = (cupy.int64(size) for size in (rows, nodes, columns))
     grid, block = (-(-columns // NODES),), (32 * NODES,)
-    _call(normalise_kernel(name, activation, arrays[0].dtype.name), grid, block, (*arrays, *sizes, *numbers))
+    launch(normalise_kernel(name, activation, arrays[0].dtype.name), grid, block, (*arrays, *sizes, *numbers))
 
 
 def _computed_in(array: Any) -> Any:
@@ -252,54 +194,7 @@ def _computed_in(array: Any) -> Any:
 def momentum_step(parameters: Any, gradients: Any, settings: Any) -> None:
     rates = settings.learning_rate, settings.momentum, settings.l2
     arguments = gradients, *rates, settings.decayed, settings.nesterov, parameters, settings.velocity
-    _call(momentum_kernel(), *arguments, by=packs.launched)
-
-
-def windows(number: Any, arrays: Any, places: Any) -> Any:
-    widths = [prod(array.shape[1:]) * array.itemsize for array in arrays]
-    whole = all(array.flags.c_contiguous and width % WORD == 0 for array, width in zip(arrays, widths, strict=True))
-    if not whole or len(arrays) > WINDOWS:
-        return NotImplemented
-    taken, passed, words = [], [], 0
-    for array, place, width in zip(arrays, places, widths, strict=True):
-        made = cupy.empty((place.rows, *array.shape[1:]), array.dtype)
-        sizes = (rows * width // WORD for rows in (place.rows, place.size, place.before))
-        taken.append(made)
-        passed += [array, made, *map(cupy.int64, sizes)]
-        words += place.rows * width // WORD
-    passed += [NOWHERE, NOWHERE, *map(cupy.int64, (0, 0, 0))] * (WINDOWS - len(arrays))
-    if words:
-        _call(windows_kernel(), (-(-words // 256),), (256,), (number, *passed))
-    return taken
-
-
-def count_in(losses: Any, right: Any, of_losses: Any, of_right: Any) -> None:
-    _call(count_in_kernel(), of_losses, of_right, losses, right)
-
-
-def uniforms(rows: Any, count: int, of: Any) -> Any:
-    drawn = cupy.empty((rows.shape[0], count), cupy.float32)
-    _call(uniforms_kernel(), rows, count, *of, drawn)
-    return drawn
-
-
-def permuted(numbers: Any, tables: Any, a: int, b: int) -> Any:
-    places = cupy.empty_like(numbers)
-    _call(permuted_kernel(), numbers, tables, tables.shape[1], a, b, numbers.shape[0], places)
-    return places
-
-
-def assemble(images: Any, rows: Any, maps: Any, dtype: Any, *, waves: Any) -> Any:
-    x = cupy.empty((rows.shape[0], SIDE * SIDE), dtype)
-    basis = _basis(waves, maps.shape[2], "float64" if x.dtype == cupy.float64 else "float32", str(maps.device))
-    _call(assemble_kernel(), images, rows, maps, maps.shape[0], basis, basis.shape[1], x)
-    return x
-
-
-@cache
-def _basis(waves: Any, length: int, dtype: str, device: str) -> Any:
-    """The waves of the maps whose rows have this length, (28, n), on the current GPU, which is `device`."""
-    return waves(cupy.zeros((1, 2, length), dtype), SIDE)
+    launch(momentum_kernel(), *arguments, by=packs.launched)
 
 
 def _loss(
@@ -312,7 +207,7 @@ def _loss(
     sizes = cupy.int64(rows), cupy.int32(classes), cupy.int64(batch), _computed_in(logits)(smoothing)
     if rows:  # no launch has no blocks
         grid, block = (-(-rows // WARPS),), (32 * WARPS,)
-        _call(loss_kernel(name, logits.dtype.name), grid, block, (logits, labels, weights, *made, *sizes))
+        launch(loss_kernel(name, logits.dtype.name), grid, block, (logits, labels, weights, *made, *sizes))
     return made
 
 
