@@ -6,14 +6,14 @@
 //   backward  d = gradient g'(y),  delta = (d - standard mean(d standard) - mean(d)) scale / sqrt(variance + epsilon)
 //
 // A block takes NODES nodes side by side, and of their rows 32 at a time: its threads share what memory hands out at
-// once. Sums are added in the same order every time. VALUE(z_) and SLOPE(z_), the activation's, are defined above this
-// text when it is compiled, like T.
+// once. Sums are added in the same order every time. Defined above this text when it is compiled, like T: NODES, a power
+// of 2 of at most 32; VALUE(z_) and SLOPE(z_), the activation's.
 
 #include "warps.cuh"
 
 namespace lettergpu {
 
-constexpr int NODES = 8, THREADS = 32 * NODES;  // 8 of float32 are 32 bytes
+constexpr int THREADS = 32 * NODES;
 
 LETTERGPU_FN float sqrt_(float x) { return sqrtf(x); }
 LETTERGPU_FN double sqrt_(double x) { return sqrt(x); }

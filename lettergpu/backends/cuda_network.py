@@ -24,7 +24,7 @@ TYPES = {  # how a dtype's name is made known to a kernel that is not elementwis
     "bfloat16": "#include <cupy/bfloat16.cuh>\ntypedef bfloat16 T;\n",
 }
 WARPS = 4  # rows a block of the losses' kernels takes
-NODES = 8  # that a block of normalise.cu takes
+NODES = 8  # that a block of normalise.cu takes: of float32, 32 bytes
 
 
 @cache
@@ -44,8 +44,9 @@ def gradient_kernel(activation: Any) -> Any:
 @cache
 def normalise_kernel(name: str, activation: Any, dtype: str) -> Any:
     """One of normalise.cu's, for an activation and for arrays of this dtype."""
-    defined = "".join(f"#define {part.upper()}(z_) {formula(activation, part)}\n" for part in ("value", "slope"))
-    return cupy.RawKernel(TYPES[dtype] + defined + source("normalise.cu"), name)
+    lines = [f"#define {part.upper()}(z_) {formula(activation, part)}\n" for part in ("value", "slope")]
+    defined = "".join([TYPES[dtype], f"#define NODES {NODES}\n", *lines])
+    return cupy.RawKernel(defined + source("normalise.cu"), name)
 
 
 @cache

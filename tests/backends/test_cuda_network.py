@@ -146,6 +146,14 @@ def test_column_sums(shape, dtype, place, monkeypatch):
         close(place.fetch(bias_gradient), expected, rtol=8 * eps(dtype), atol=8 * eps(dtype) * rows**0.5)
 
 
+def test_a_block_takes_as_many_nodes_as_it_is_told(host, monkeypatch):
+    monkeypatch.setattr(cuda_network, "NODES", 16)
+    x, delta = (np.random.default_rng(43).normal(size=(40, size)).astype(np.float32) for size in (2, 35))
+    of_weight, of_bias = np.empty((2, 35), np.float32), np.empty(35, np.float32)
+    cuda_network.set_gradients(of_weight, of_bias, x, delta, False)
+    np.testing.assert_allclose(of_bias, delta.astype(np.float64).sum(axis=0), rtol=1e-6, atol=1e-5)
+
+
 def outcome_there(place, generic, logits, labels, weights, batch, smoothing=0.0):
     """What the kernel says, on the host."""
     arrays = logits, place.put(labels), place.put(weights)
