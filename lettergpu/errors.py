@@ -3,3 +3,13 @@
 
 class LettergpuError(Exception):
     """The command line prints it as `error: ...` and exits with 2."""
+
+
+def brief(said: object, most: int = 100) -> str:
+    """What an error quotes of a file, or of another's error about it: a line of at most so many characters."""
+    try:
+        text = str(said)
+    except ValueError:  # a whole number of more digits than Python writes
+        text = "a number of too many digits"
+    text = text if len(text) <= most else f"{text[:most]}..."
+    return "".join(character if character.isprintable() else " " for character in text)

@@ -1,14 +1,20 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and of which no more is read than files of their kind hold."""
 
+import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import platformdirs
+from safetensors import SafetensorError, safe_open
 
-from .errors import LettergpuError
+from .errors import LettergpuError, brief
+
+MOST_HEADER = 1 << 20  # bytes of a .safetensors file's header; those of a thousand layers take a tenth
 
 
 @contextmanager
@@ -28,6 +34,47 @@ def replacing(path: Path) -> Iterator[Path]:
         raise unwritable(path, error) from error
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def read_text(path: Path, most: int) -> str:
+    """The text of a file of at most `most` bytes: a larger one is of another kind, and might fill the memory.
+
+    Raises OSError as `open` does, and ValueError if it is larger or not UTF-8.
+    """
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"it is larger than {most:,} bytes")
+    return content.decode("utf-8-sig")
+
+
+def read_json(path: Path, most: int) -> Any:
+    """What a JSON file of at most `most` bytes holds. Raises OSError, and ValueError for all else that is wrong."""
+    try:
+        return json.loads(read_text(path, most), parse_float=_number, parse_constant=_number)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _number(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{brief(text)} is no number")
+    return value
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """The NumPy arrays in a .safetensors file, and the texts in its header.
+
+    Raises OSError as `open` does, and ValueError for all else that is wrong.
+    """
+    with path.open("rb") as content:
+        if int.from_bytes(content.read(8), "little") > MOST_HEADER:
+            raise ValueError(f"its header is longer than {MOST_HEADER:,} bytes")
+    try:
+        with safe_open(path, framework="np") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, TypeError, AttributeError) as error:  # the latter two of a dtype that NumPy lacks
+        raise ValueError(brief(error)) from error
 
 
 def unwritable(path: Path, error: OSError) -> LettergpuError:

@@ -3,13 +3,16 @@
 import hashlib
 import os
 import shutil
+import struct
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
-from ..errors import LettergpuError
+from ..errors import LettergpuError, brief
 from ..files import cache_folder, unwritable
 from . import SIDE
 from .idx import read_idx
@@ -18,6 +21,8 @@ from .splits import find_split
 URL = "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip"
 ARCHIVE_BYTES = 561_753_746
 ARCHIVE_SHA256 = "fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e"
+# what zipfile raises for an archive that is damaged, or made to harm
+BROKEN = (KeyError, ValueError, EOFError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile)
 OFFICIAL_SHA256 = {  # of the gzipped files
     "emnist-letters-train-images-idx3-ubyte": "6288f418a917e007bf5fddb823a2dc7a5c6a35031401b93292a539cb12bd881f",
     "emnist-letters-train-labels-idx1-ubyte": "9759af91ea6bccdf07a6040fd085861f2ec88e37f7c3f5760f6feb57106fbe5c",
@@ -156,15 +161,25 @@ def _unpack(archive: Path, split: str) -> Path:
         with zipfile.ZipFile(archive) as opened:
             for part in ("train", "test"):
                 for name in file_names(split, part):
-                    with opened.open(f"gzip/{name}.gz") as source, (partial / f"{name}.gz").open("wb") as copy:
+                    with _opened(opened, f"gzip/{name}.gz") as source, (partial / f"{name}.gz").open("wb") as copy:
                         shutil.copyfileobj(source, copy)
         if target.exists():
             shutil.rmtree(target)
         os.rename(partial, target)
-    except (KeyError, zipfile.BadZipFile) as error:
-        raise LettergpuError(f"{archive} is not EMNIST's gzip.zip, or is damaged ({error}): fetch it again") from error
+    except BROKEN as error:
+        raise LettergpuError(
+            f"{archive} is not EMNIST's gzip.zip, or is damaged ({brief(error)}): fetch it again"
+        ) from error
     except OSError as error:
         raise unwritable(target, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target
+
+
+def _opened(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    """A file in the archive, which are gzipped: none comes to more than all of the official archive."""
+    entry = archive.getinfo(name)
+    if entry.file_size > ARCHIVE_BYTES or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise zipfile.BadZipFile(f"{name} would come to {entry.file_size:,} bytes")
+    return archive.open(entry)

@@ -4,15 +4,15 @@ EMNIST crops each letter, centres it in a square with its aspect kept, and leave
 these, give or take a pixel of shift. They are not handwriting: they let the first training need no download.
 """
 
-import zipfile
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
 
 import numpy as np
+from safetensors.numpy import save as to_bytes
 
-from ..files import cache_folder, replacing
+from ..files import cache_folder, read_tensors, replacing
 from ..randomness import generator
 from . import SIDE
 
@@ -38,15 +38,27 @@ def load(part: str, progress: Progress = iter) -> tuple[np.ndarray, np.ndarray]:
 
     progress: what shows how far the drawing is, from the steps that it is handed, as tqdm does.
     """
-    path = cache_folder() / f"glyphs-{VERSION}-{part}.npz"
+    path = cache_folder() / f"glyphs-{VERSION}-{part}.safetensors"
     try:
-        with path.open("rb") as file, np.load(file) as cached:
-            return cached["images"], cached["labels"]
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):  # not drawn yet, or damaged
+        return _cached(path, EACH[part])
+    except (OSError, ValueError, KeyError):  # not drawn yet, or damaged
         images, labels = draw(EACH[part], SEED[part], progress)
-        with replacing(path) as partial, partial.open("wb") as new:
-            np.savez(new, images=images, labels=labels)
+        with replacing(path) as partial:
+            partial.write_bytes(to_bytes({"images": images, "labels": labels}))
+        path.with_suffix(".npz").unlink(missing_ok=True)  # where earlier versions had them
         return images, labels
+
+
+def _cached(path: Path, each: int) -> tuple[np.ndarray, np.ndarray]:
+    """What `draw` gave, of a file that cannot hold anything else. Raises ValueError, among others, if it does."""
+    if path.stat().st_size > 2 * 26 * each * SIDE * SIDE:
+        raise ValueError("it is too large")
+    cached, _ = read_tensors(path)
+    images, labels = cached["images"], cached["labels"]
+    drawn = (images.dtype, images.shape, labels.dtype) == (np.uint8, (26 * each, SIDE, SIDE), np.int64)
+    if not drawn or not np.array_equal(np.sort(labels), np.repeat(np.arange(26), each)):
+        raise ValueError("it holds something else")
+    return images, labels
 
 
 def draw(each: int, seed: int, progress: Progress = iter) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import LettergpuError
+from ..errors import LettergpuError, brief
 from ..randomness import generator
 from . import emnist, glyphs
 from .splits import find_split
@@ -85,10 +85,13 @@ def find_source(data: str, split: str) -> Path | None:
                 f"--split {split}: only letters are built in; lettergpu data download --split {split} gets EMNIST's"
             )
         return None
-    folder = Path(data).expanduser().resolve()
-    if not folder.is_dir():
-        raise LettergpuError(f"--data {data}: there is no such folder; give auto, builtin or a folder")
-    return folder
+    try:
+        folder = Path(data).expanduser().resolve()
+        if folder.is_dir():
+            return folder
+    except (OSError, RuntimeError):  # a name that is too long, one that may not be looked up, or nobody's home
+        pass
+    raise LettergpuError(f"--data {brief(data, 300)}: there is no such folder; give auto, builtin or a folder")
 
 
 def load_letters(data: str = "auto", split: str = "letters", progress: glyphs.Progress = iter) -> Letters:

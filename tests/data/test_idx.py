@@ -1,4 +1,5 @@
 import gzip
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -34,7 +35,26 @@ def test_a_truncated_file_is_named(tmp_path, ending, data):
 def test_bytes_too_many_are_an_error(tmp_path):
     write_idx(path := tmp_path / "images", np.zeros((2, 3, 4)))
     path.write_bytes(path.read_bytes() + b"\0")
-    with pytest.raises(LettergpuError, match="promises 2 x 3 x 4 bytes, 25 are there"):
+    with pytest.raises(LettergpuError, match="promises 2 x 3 x 4 bytes, more are there"):
+        read_idx(path, 3)
+
+
+def test_no_more_is_unpacked_than_the_header_promises(tmp_path):
+    write_idx(plain := tmp_path / "images", np.zeros((3, 4, 5)))
+    (path := tmp_path / "images.gz").write_bytes(gzip.compress(plain.read_bytes() + bytes(50_000_000), 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(LettergpuError, match="promises 3 x 4 x 5 bytes, more are there"):
+            read_idx(path, 3)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("sizes", [(2**32 - 1,) * 3, (10**6, 28, 29), (0, 2**32 - 1, 2**32 - 1)])
+def test_a_promise_beyond_all_letters_is_refused(sizes, tmp_path):
+    (path := tmp_path / "images").write_bytes(bytes((0, 0, 8, 3)) + np.asarray(sizes, ">u4").tobytes())
+    with pytest.raises(LettergpuError, match=f"promises {sizes[0]} x .* bytes, more than 784,000,000: no file of"):
         read_idx(path, 3)
 
 

@@ -6,6 +6,8 @@ import zipfile
 import numpy as np
 import pytest
 from conftest import write_idx, write_split
+from safetensors.numpy import load_file
+from safetensors.numpy import save as to_bytes
 
 from lettergpu.data import emnist, glyphs
 from lettergpu.data.letters import Examples, Letters, find_source, load_letters
@@ -185,10 +187,24 @@ def test_a_damaged_cache_is_drawn_again(cache, monkeypatch):
     monkeypatch.setitem(glyphs.EACH, "test", 1)
     monkeypatch.setattr(glyphs, "VERSION", "damaged")
     whole = glyphs.load("test")
-    path = cache / "glyphs-damaged-test.npz"
-    for content in (b"", b"nonsense", path.read_bytes()[:1000]):
+    path, older = cache / "glyphs-damaged-test.safetensors", cache / "glyphs-damaged-test.npz"
+    older.write_bytes(b"of an earlier version")
+    images, labels = whole
+    point = np.zeros((), np.int64)
+    others = [
+        {"images": images},
+        {"images": images[:3], "labels": labels},
+        {"images": images, "labels": labels * 2**40},
+        {"images": images.astype(np.int16), "labels": labels},
+        {"images": point, "labels": point},
+        {"images": images, "labels": labels, "more": np.zeros(10**6)},
+    ]
+    contents = [b"", b"nonsense", path.read_bytes()[:1000], *map(to_bytes, others)]
+    for content in contents:
         path.write_bytes(content)
-        np.testing.assert_array_equal(glyphs.load("test")[0], whole[0])
+        np.testing.assert_array_equal(glyphs.load("test")[0], images)
+        assert load_file(path).keys() == {"images", "labels"}
+    assert not older.exists()
 
 
 # Downloads, from a server of the test's own
@@ -296,6 +312,38 @@ def test_archive_fetched_by_hand(archive, own_cache, tmp_path):
 def test_damaged_archive_leaves_nothing(archive, own_cache, monkeypatch):
     with pytest.raises(LettergpuError, match=r"is not EMNIST's gzip.zip"):
         emnist.download("mnist", archive=archive)  # it holds two other splits
+    assert list((own_cache / "emnist").iterdir()) == []
+
+
+@pytest.mark.parametrize("how", ["no deflate", "not its checksum", "encrypted", "of another method", "too large"])
+def test_an_archive_damaged_within_is_said_in_a_sentence(how, archive, own_cache, monkeypatch):
+    with zipfile.ZipFile(archive) as file:
+        contents = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, text in contents.items():
+            file.writestr(name, text)
+        first = file.getinfo(f"gzip/{IMAGES}")
+    damaged, name = bytearray(archive.read_bytes()), first.filename.encode()
+    local, listed = first.header_offset, damaged.rindex(name) - 46  # where the archive tells of the file, twice
+    start = local + 30 + len(name)
+    match how:
+        case "no deflate":
+            damaged[start : start + 100] = b"\xff" * 100
+        case "not its checksum":
+            damaged[start + first.compress_size - 100] ^= 1
+        case "encrypted":
+            damaged[local + 6] = damaged[listed + 8] = 1
+        case "of another method":
+            damaged[local + 8] = damaged[listed + 10] = 99
+        case "too large":
+            monkeypatch.setattr(emnist, "ARCHIVE_BYTES", 1000)
+    archive.write_bytes(damaged)
+    monkeypatch.setattr(emnist, "ARCHIVE_SHA256", hashlib.sha256(damaged).hexdigest())
+    with pytest.raises(
+        LettergpuError, match=r"gzip.zip is not EMNIST's gzip.zip, or is damaged \(.*fetch it again"
+    ) as error:
+        emnist.download("letters", archive=archive)
+    assert "\n" not in str(error.value)
     assert list((own_cache / "emnist").iterdir()) == []
 
 
