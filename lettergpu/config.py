@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from .data.splits import SPLITS
-from .errors import LettergpuError
+from .errors import LettergpuError, brief
+from .files import read_text
 
 CHOICES = {  # by name, as those who have them stand above this file; a test holds the two together
     "split": tuple(SPLITS),
@@ -23,6 +24,9 @@ CHOICES = {  # by name, as those who have them stand above this file; a test hol
 RECIPES = Path(__file__).parent / "training" / "recipes"
 VIEWS = (1, 3, 9, 27)
 MOST_NODES = 1_000_000
+MOST_LAYERS = 100
+MOST_TEXT = 1000  # characters of a setting: a folder's name
+MOST_TOML = 16_384  # bytes of all settings; more of them could keep a reader of TOML busy for minutes
 FAR = 1e300  # no setting is a number beyond it
 
 
@@ -68,9 +72,12 @@ class Config:
             object.__setattr__(self, field.name, _of_kind(field.name, getattr(self, field.name), field.default))
         for name, choices in CHOICES.items():
             self._require(name, getattr(self, name) in choices, f"choose one of {', '.join(choices)}")
-        self._require("data", self.data.isprintable(), "give a name that can be printed")
+        for name in ("data", "device"):
+            named = len(value := getattr(self, name)) <= MOST_TEXT and value.isprintable()
+            self._require(name, named, f"give a name that can be printed, of at most {MOST_TEXT:,} characters")
         fits = all(1 <= nodes <= MOST_NODES for nodes in self.hidden)
         self._require("hidden", fits, f"give 1 to {MOST_NODES:,} nodes a layer, or none for no layer")
+        self._require("hidden", len(self.hidden) <= MOST_LAYERS, f"give at most {MOST_LAYERS} layers")
         self._require("learning_rate", self.learning_rate > 0, "give a number above 0")
         self._require("momentum", 0 <= self.momentum < 1, "give a number from 0 to below 1")
         advice = "it needs a --momentum above 0; say --no-nesterov"
@@ -101,7 +108,7 @@ class Config:
         if not holds:
             value = getattr(self, name)
             shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
-            raise LettergpuError(f"{option(name)} {shown}: {advice}")
+            raise LettergpuError(f"{option(name)} {brief(shown)}: {advice}")
 
     def to_toml(self) -> str:
         """The text of a config.toml."""
@@ -115,7 +122,7 @@ class Config:
         known = [field.name for field in fields(cls)]
         for name in table:
             if name not in known:
-                raise LettergpuError(f"{where}: there is no setting {name}; known are {', '.join(known)}")
+                raise LettergpuError(f"{where}: there is no setting {brief(name)}; known are {', '.join(known)}")
         try:
             return cls(**table)
         except LettergpuError as error:
@@ -131,17 +138,17 @@ class Config:
     def from_file(cls, path: Path) -> "Config":
         """From a TOML file, a recipe or a run's config.toml, or from the recipe of that name in training/recipes."""
         named = RECIPES / f"{path}.toml"
-        if not path.is_file() and path.name == str(path) and named.exists():
-            path = named
         try:
-            table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+            if not path.is_file() and path.name == str(path) and named.exists():
+                path = named
+            table = tomllib.loads(read_text(path, MOST_TOML))
         except FileNotFoundError:
             known = ", ".join(recipe.stem for recipe in sorted(RECIPES.glob("*.toml")))
             raise LettergpuError(
                 f"--recipe {path}: there is no such file, nor a recipe of that name: {known}"
             ) from None
         except (OSError, ValueError, RecursionError) as error:
-            raise LettergpuError(f"--recipe {path}: not a readable TOML file ({error})") from error
+            raise LettergpuError(f"--recipe {path}: not a readable TOML file ({brief(error)})") from error
         return cls.from_table(table, str(path))
 
 
@@ -156,14 +163,14 @@ def _of_kind(name: str, value: Any, default: Any) -> Any:
         value = value.item()  # a NumPy scalar
     if name == "validation" and isinstance(value, str):
         return value
+    if isinstance(value, (int, float)) and not -FAR < value < FAR:  # no NaN either
+        raise LettergpuError(f"{option(name)} {brief(value, 20)}: give a finite number")
     if isinstance(default, tuple) and isinstance(value, (list, tuple)):
         if name == "hidden" or len(value) == len(default):
             return tuple(_of_kind(name, item, default[0]) for item in value)
     elif isinstance(default, float) and isinstance(value, (int, float)) and not isinstance(value, bool):
-        if -FAR < value < FAR:  # no NaN either
-            return float(value)
-        raise LettergpuError(f"{option(name)} {str(value)[:20]}: give a finite number")
+        return float(value)
     elif type(value) is type(default):
         return value
     shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
-    raise LettergpuError(f"{option(name)} {str(value)[:20]}: give something of the kind of {shown}")
+    raise LettergpuError(f"{option(name)} {brief(value, 20)}: give something of the kind of {shown}")

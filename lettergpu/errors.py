@@ -10,6 +10,6 @@ def brief(said: object, most: int = 100) -> str:
     try:
         text = str(said)
     except ValueError:  # a whole number of more digits than Python writes
-        text = "a number of too many digits"
+        text = "a huge number"
     text = text if len(text) <= most else f"{text[:most]}..."
     return "".join(character if character.isprintable() else " " for character in text)

@@ -53,7 +53,7 @@ def test_the_report_is_a_recipe():
         ({"hidden": 8}, "--hidden 8: give something of the kind of 512,256,128"),
         ({"hidden": (10**30,)}, "nodes a layer"),
         ({"learning_rate": "0.1x"}, "--lr 0.1x: give something of the kind of 0.3"),
-        ({"learning_rate": 10**400}, "--lr 10000000000000000000: give a finite number"),
+        ({"learning_rate": 10**400}, "--lr 10000000000000000000...: give a finite number"),
         ({"data": "a\udcff"}, "give a name that can be printed"),
         ({"learning_rate": float("nan")}, "--lr nan: give a finite number"),
         ({"momentum": 1.0}, "--momentum 1.0"),
@@ -63,6 +63,12 @@ def test_the_report_is_a_recipe():
         ({"validation": 1.0}, "--validation 1.0: give a share between 0 and 1, or last"),
         ({"validation": "first"}, "--validation first"),
         ({"seed": -1}, "--seed -1"),
+        ({"seed": 10**400}, r"--seed 1000.*\.\.\.: give a finite number"),
+        ({"hidden": (1,) * 101}, "give at most 100 layers"),
+        (
+            {"device": "x" * 5000},
+            r"--device x{100}\.\.\.: give a name .* of at most 1,000 characters",
+        ),
         ({"rotation_degrees": (15.0, 10.0)}, "--rotation-degrees 15.0,10.0"),
     ],
 )
@@ -82,12 +88,28 @@ def test_nonsense_is_refused_by_name(changes, message):
         ("hidden = [1.5]", r"--hidden 1.5: give"),
         ("rotation_degrees = [1]", "--rotation-degrees"),
         ("epochs = ", "not a readable TOML file"),
+        ("l2 = 0x" + "f" * 5000, "--l2 a huge number: give a finite number"),
+        ("epochs = 0x" + "f" * 5000, "--epochs a huge number: give a finite number"),
+        ("epochs = inf", "--epochs inf: give a finite number"),
+        ("a = " + "[" * 5000, "not a readable TOML file"),
+        ("." * 20_000, r"not a readable TOML file \(it is larger than 16,384 bytes\)"),
+        ("x" * 10_000 + " = 1", r"there is no setting x{100}\.\.\.; known"),
+        ('activation = "' + r"\n" * 5000 + '"', r"--activation  {100}\.\.\.: choose one of identity"),
+        ("hidden = [" + "0," * 5000 + "]", r"--hidden (0,){50}\.\.\.: give 1 to"),
     ],
 )
 def test_bad_recipes_are_refused(text, message, tmp_path):
     (path := tmp_path / "recipe.toml").write_text(text)
-    with pytest.raises(LettergpuError, match=message):
+    with pytest.raises(LettergpuError, match=message) as error:
         Config.from_file(path)
+    assert len(str(error.value)) < 1000
+    assert str(error.value).isprintable()
+
+
+def test_all_that_is_a_config_is_short_enough_to_be_read(tmp_path):
+    config = Config(data="\U0001f170" * 1000, device="\\" * 1000, hidden=(1_000_000,) * 100)
+    (path := tmp_path / "config.toml").write_text(config.to_toml())
+    assert Config.from_file(path) == config
 
 
 def test_recipes_are_found_by_name():
@@ -107,6 +129,8 @@ def test_a_run_folder_of_a_recipes_name_does_not_hide_the_recipe(tmp_path, monke
 def test_a_missing_recipe_is_named(tmp_path):
     with pytest.raises(LettergpuError, match=r"--recipe .*none.toml: there is no such file"):
         Config.from_file(tmp_path / "none.toml")
+    with pytest.raises(LettergpuError, match="File name too long"):
+        Config.from_file(tmp_path / ("x" * 300))
 
 
 def test_a_recipe_may_write_a_whole_number_for_a_real_one(tmp_path):

@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
-from lettergpu.errors import LettergpuError
-from lettergpu.files import replacing
+from lettergpu.errors import LettergpuError, brief
+from lettergpu.files import read_json, read_text, replacing
 
 
 def test_who_reads_meanwhile_sees_the_old_file_whole(tmp_path):
@@ -25,3 +27,25 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(LettergpuError, match="file/inside/x cannot be written"), replacing(tmp_path / "file/inside/x"):
         pass
+
+
+def test_no_more_is_read_than_was_asked_for(tmp_path):
+    (path := tmp_path / "file").write_bytes("\ufeffé".encode())
+    assert read_text(path, 5) == "é"
+    with pytest.raises(ValueError, match="it is larger than 4 bytes"):
+        read_text(path, 4)
+    with pytest.raises(ValueError, match="larger than 1,000 bytes"):
+        read_text(Path("/dev/zero"), 1000)
+
+
+@pytest.mark.parametrize("text", ["NaN", "[-Infinity]", '{"a": 1e999}', "[" * 100_000, "", '"\udcff"'])
+def test_json_is_of_numbers_and_not_bottomless(text, tmp_path):
+    (path := tmp_path / "file").write_text(text, errors="surrogateescape")
+    with pytest.raises(ValueError, match=r"no number|nested too deeply|Expecting|decode"):
+        read_json(path, 1_000_000)
+
+
+def test_what_is_quoted_is_one_short_line():
+    assert brief("a\n\x1b[31mb\t" + "c" * 1000, 10) == "a  [31mb c..."
+    assert brief(16**10_000) == "a huge number"
+    assert len(brief("x" * 100_000)) == 103

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import LettergpuError
+from ..errors import LettergpuError, brief
 from .options import DEVICE_HELP
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif"}
@@ -62,7 +62,7 @@ def predict(
     paths = list(_pictures(images))
     truths = read_truth(truth) if truth else {}
     if truth and not truths.keys() & {path.name for path in paths if path}:
-        raise LettergpuError(f"{truth} tells of none of these pictures: it names {next(iter(truths), 'none')}")
+        raise LettergpuError(f"{truth} tells of none of these pictures: it names {brief(next(iter(truths), 'none'))}")
     drawings = list(_drawings(paths, show)) if show else []
     found, failed = [], False
     bar = tqdm(paths, "Reading", unit=" pictures", leave=False, disable=None if len(paths) > 1 else True)

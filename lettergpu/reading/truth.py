@@ -3,13 +3,16 @@
 A room of its own: who reads pictures needs no truth.
 """
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 from ..errors import LettergpuError
+from ..files import read_json
+
+MOST = 10_000_000  # bytes of a file of truths
+MOST_TEXT = 10_000  # characters of one: an alignment takes as long as they are, times the answer's
 
 
 @dataclass(frozen=True)
@@ -48,17 +51,19 @@ def read_truth(path: Path) -> dict[str, Truth]:
     Raises LettergpuError for any other content.
     """
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = read_json(path, MOST)
         rows = {name: row if isinstance(row, dict) else {"truth": row} for name, row in table.items()}
         found = {name: Truth(row["truth"], row.get("kind", "")) for name, row in rows.items()}
-        if all(isinstance(part, str) for truth in found.values() for part in (truth.text, truth.kind)):
+        parts = [part for truth in found.values() for part in (truth.text, truth.kind)]
+        if all(isinstance(part, str) and len(part) <= MOST_TEXT for part in parts):
             return found
     except OSError as error:
         raise LettergpuError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, AttributeError, KeyError):
         pass
     raise LettergpuError(
-        f'{path} is no truth: it must be JSON like {{"a.png": "HELLO", "b.png": {{"truth": "HI", "kind": "photo"}}}}'
+        f'{path} is no truth: it must be JSON like {{"a.png": "HELLO", "b.png": {{"truth": "HI", "kind": "photo"}}}}, '
+        f"of at most {MOST:,} bytes, {MOST_TEXT:,} characters a text"
     )
 
 

@@ -14,8 +14,8 @@ from ..backends.device import Device
 from ..config import Config
 from ..data import SIDE
 from ..data.letters import Examples, Letters
-from ..errors import LettergpuError
-from ..files import replacing
+from ..errors import LettergpuError, brief
+from ..files import read_json, replacing
 from ..nn.losses import LOSSES
 from ..nn.network import CHUNK, Network
 from ..nn.pixels import assemble
@@ -25,6 +25,7 @@ from ..training.loop import Diverged, fit
 from ..training.runs import Run
 from .rows import Row
 
+MOST_SUMMARY = 1_000_000  # bytes of a summary.json
 EVERY = 10.0  # seconds between two checkpoints: an iteration may take a tenth of one
 ANGLES = (-10.0, -5.0, 0.0, 5.0, 10.0)  # degrees, of the copies of multi-angle prediction
 
@@ -54,11 +55,23 @@ def finished(place: Place, row: Row) -> dict[str, Any] | None:
         return None
     config = Config.from_file(folder / "config.toml")
     same = replace(config, data=row.config.data, device=row.config.device) == row.config
-    path = folder / "summary.json"
-    summary: dict[str, Any] | None = json.loads(path.read_text()) if path.is_file() else None
+    summary = _read_summary(folder / "summary.json")
     if not same or (summary and summary["data"]["fingerprint"] != place.letters.fingerprint):
         raise LettergpuError(f"{folder} is of other letters or settings: name another --out")
     return summary
+
+
+def _read_summary(path: Path) -> dict[str, Any] | None:
+    """What `Run.finish` wrote, if it did."""
+    try:
+        summary: dict[str, Any] = read_json(path, MOST_SUMMARY)
+        if not isinstance(summary["data"]["fingerprint"], str):
+            raise ValueError("it does not name its letters")
+        return summary
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LettergpuError(f"{path} is damaged ({brief(error)}): remove its folder, to train it again") from error
 
 
 def train(

@@ -93,6 +93,8 @@ def test_broken_folders_are_told_apart(how, folder):
     ("data", "split", "message"),
     [
         ("/no/such/folder", "letters", "--data /no/such/folder: there is no such folder"),
+        ("x" * 5000, "letters", r"--data x{300}\.\.\.: there is no such folder"),
+        ("~nobody-of-this-name", "letters", "--data ~nobody-of-this-name: there is no such folder"),
         ("builtin", "digits", "only letters are built in"),
         ("auto", "byclass", "lettergpu data download --split byclass"),
         ("auto", "alphabet", "--split alphabet: choose one of letters"),

@@ -50,7 +50,9 @@ def test_truths_are_read(tmp_path):
     path = tmp_path / "truth.json"
     path.write_text(json.dumps({"a.png": "HELLO", "b.png": {"truth": "HI", "kind": "photo", "mode": "text"}}))
     assert read_truth(path) == {"a.png": Truth("HELLO"), "b.png": Truth("HI", "photo")}
-    for content in ("", "[]", '{"a.png": 3}', '{"a.png": {}}', '{"a.png": {"truth": "A", "kind": 1}}', '{"a'):
+    wrong = ["", "[]", '{"a.png": 3}', '{"a.png": {}}', '{"a.png": {"truth": "A", "kind": 1}}', '{"a']
+    wrong += ["[" * 100_000, json.dumps({"a.png": "A" * 10_001}), '{"a.png": "A"}' + " " * 10_000_000]
+    for content in wrong:
         path.write_text(content)
         with pytest.raises(LettergpuError, match="is no truth: it must be JSON like"):
             read_truth(path)

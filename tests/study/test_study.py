@@ -143,6 +143,20 @@ def test_what_another_version_began_is_begun_anew(tmp_path, few, monkeypatch):
     assert summary["epochs"] == 6
 
 
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"data": {"fingerprint": 1}}', "[" * 100_000, "[NaN]", " " * 2_000_000]
+)
+def test_a_damaged_summary_is_said(text, tmp_path, few):
+    row = rows.Row("one", replace(rows.FULL_BATCH, hidden=(16,), epochs=2))
+    place = running.Place(tmp_path, few, CPU)
+    place.of(row).mkdir(parents=True)
+    (place.of(row) / "config.toml").write_text(row.config.to_toml())
+    assert running.finished(place, row) is None
+    (place.of(row) / "summary.json").write_text(text)
+    with pytest.raises(LettergpuError, match=r"summary.json is damaged \(.*\): remove its folder, to train it again"):
+        running.finished(place, row)
+
+
 def test_ctrl_c_stops_at_a_checkpoint(tmp_path, few, capsys):
     threading.Timer(1.0, signal.raise_signal, [signal.SIGINT]).start()
     with pytest.raises(SystemExit, match="130"):
