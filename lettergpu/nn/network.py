@@ -12,6 +12,7 @@ from ..backends.device import CPU, Device
 from ..backends.libraries import adopted
 from ..config import Config
 from ..data import SIDE
+from ..errors import LettergpuError
 from ..randomness import generator
 from .activations import ACTIVATIONS
 from .initializers import INITIALIZERS
@@ -21,6 +22,7 @@ from .pixels import assemble, to_floats
 from .warps import composed, moment_frames, view_maps
 
 CHUNK = 2048  # images whose activations are held at once
+NO_ANSWER = "the network's answers are no numbers: its parameters are too large; take another one, or train it again"
 
 
 class Network:
@@ -239,19 +241,23 @@ class Network:
 
         With the softmax loss they sum to 1 in each row; with the sigmoid loss each class has its own. images: of any
         array library, on any device; the probabilities are of the same one, and where the images are.
+        Raises LettergpuError if those that come to the host are no numbers.
         """
         side, given = math.isqrt(self.sizes[0]), array_namespace(images)
         if images.dtype != given.uint8 or images.ndim != 3 or tuple(images.shape[1:]) != (side, side):
             raise ValueError(f"images must be uint8 (n, {side}, {side}), not {images.dtype} {tuple(images.shape)}")
         if images.shape[0] == 0:
             return given.empty((0, self.sizes[-1]), dtype=given.float32, device=device(images))
-        stays = given is self.device.namespace
-        here = images if isinstance(images, np.ndarray) else adopted(images, self.device)
-        chunks = [LOSSES[self.loss].probabilities(logits) for _, logits in self.answers(here)]
-        if stays:
+        host, stays = isinstance(images, np.ndarray), given is self.device.namespace
+        here = images if host else adopted(images, self.device)
+        with np.errstate(over="ignore", invalid="ignore"):  # told below, once
+            chunks = [LOSSES[self.loss].probabilities(logits) for _, logits in self.answers(here)]
+        if stays and not host:
             return given.asarray(given.concat(chunks), device=device(images))
         fetched = np.concatenate([self.device.fetch(chunk) for chunk in chunks])
-        return fetched if isinstance(images, np.ndarray) else given.asarray(fetched, device=device(images))
+        if not np.isfinite(fetched).all():
+            raise LettergpuError(NO_ANSWER)
+        return fetched if host else given.asarray(fetched, device=device(images))
 
 
 def parameter_count(sizes: Sequence[int]) -> int:

@@ -15,17 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from ..backends.device import CPU, Device
 from ..config import VIEWS, Config
-from ..errors import LettergpuError
-from ..files import replacing
+from ..data import SIDE
+from ..errors import LettergpuError, brief
+from ..files import read_tensors, replacing
 from ..nn.network import Network, layout
 from .loop import State
 
 FORMAT = "1"
+ADVICE = "copy it anew, or train it again"
 DRAWS = "2"  # by counters, nn/draws.py; a state that does not say was drawn otherwise, and cannot be gone on from
 BEST, LAST = "best.safetensors", "last.safetensors"
 BOXED = Path(__file__).parent / "models" / "boxed.safetensors"  # the network in the package
@@ -89,61 +90,83 @@ def save(
 def read(path: Path, device: Device = CPU) -> Checkpoint:
     """The content of a file; of a run folder, that of its best network; of `boxed`, that of the one in the package.
 
-    Raises LettergpuError if there is none, or it is damaged or not of this program.
+    Raises LettergpuError if there is none, it is damaged, not of this program, or not all of it is numbers.
     """
-    if is_boxed(path):
-        path = BOXED
-    if path.is_dir():
-        path = path / BEST
     try:
-        with safe_open(path, framework="np") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no mapping
+        path = BOXED if is_boxed(path) else path / BEST if path.is_dir() else path
+        tensors, header = read_tensors(path)
     except FileNotFoundError:
         raise LettergpuError(f"{path}: there is no such file; give a run folder or a .safetensors file") from None
-    except (SafetensorError, OSError, TypeError) as error:
-        raise LettergpuError(f"{path} is damaged or not a .safetensors file ({error})") from error
+    except (OSError, ValueError) as error:
+        raise LettergpuError(f"{path} is damaged or not a .safetensors file ({brief(error)})") from error
     if header.get("lettergpu") != FORMAT:
         raise LettergpuError(f"{path} is not a network that this version of lettergpu wrote")
     try:
         config = Config.from_table(tomllib.loads(header["config"]), str(path))
-        sizes = tuple(json.loads(header["sizes"]))
-        table = {name: (offset, tuple(shape)) for name, (offset, shape) in json.loads(header["layout"]).items()}
-        batch_norm = any(name.endswith("scale") for name in table)
-        expected = (sum(math.prod(shape) for _, shape in table.values()),)
-        members = json.loads(header.get("members", "1"))
-        if table != layout(sizes, batch_norm, members) or any(tensor.shape != expected for tensor in tensors.values()):
-            raise ValueError("its tensors are not of the shape that its header promises")
-        if len(json.loads(header["classes"])) != sizes[-1]:
-            raise ValueError("it does not name each of its classes")
-        views = json.loads(header.get("views", "1"))
-        if views not in VIEWS:
-            raise ValueError(f"there are no {views} views")
-        # half floats only save space
-        parameters = tensors["parameters"].astype(np.promote_types(tensors["parameters"].dtype, np.float32), copy=False)
-        network = Network(
-            sizes,
-            activation=header["activation"],
-            loss=header["loss"],
-            classes=json.loads(header["classes"]),
-            batch_norm=batch_norm,
-            moment_norm=json.loads(header.get("moment_norm", "false")),
-            views=views,
-            members=members,
-            device=device,
-            dtype=str(parameters.dtype),
-        )
-        network.parameters[...] = device.put(parameters)
-        state = None
-        if "epoch" in header:
-            best_loss = float.fromhex(header["best_loss"])
-            best = int(header["best_epoch"]), best_loss, tensors["best_parameters"]
-            state = State(int(header["epoch"]), tensors["parameters"], tensors["velocity"], *best)
-            if not 1 <= state.best_epoch <= state.epoch:
-                raise ValueError(f"epoch {state.epoch} with the best in epoch {state.best_epoch}")
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError, ArithmeticError) as error:
-        raise LettergpuError(f"{path} is damaged: {error}") from error
+        network = _network(header, tensors, device)
+        state = _state(header, tensors) if "epoch" in header else None
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise LettergpuError(f"{path} is damaged: {brief(error)}; {ADVICE}") from error
     return Checkpoint(network, config, header.get("fingerprint", ""), state, header.get("draws", ""))
+
+
+def _network(header: dict[str, str], tensors: dict[str, np.ndarray], device: Device) -> Network:
+    """The network that a file holds. Raises ValueError, among others, where what it holds does not fit together."""
+    sizes, classes = json.loads(header["sizes"]), json.loads(header["classes"])
+    members, views = json.loads(header.get("members", "1")), json.loads(header.get("views", "1"))
+    if not all(type(number) is int and number > 0 for number in (*sizes, members, views)) or len(sizes) < 2:
+        raise ValueError(f"sizes {sizes}, {members} members and {views} views are not those of a network")
+    if sizes[0] != SIDE * SIDE:
+        raise ValueError(f"it is for images of {sizes[0]} pixels, not of {SIDE} x {SIDE}")
+    if len(classes) != sizes[-1] or not all(isinstance(name, str) for name in classes):
+        raise ValueError("it does not name each of its classes")
+    if views not in VIEWS:
+        raise ValueError(f"there are no {views} views")
+    table = {name: (offset, tuple(shape)) for name, (offset, shape) in json.loads(header["layout"]).items()}
+    batch_norm = any(name.endswith("scale") for name in table)
+    if table != layout(sizes, batch_norm, members):
+        raise ValueError("its layout is not that of its sizes")
+    _check_numbers(tensors, table)
+    # half floats only save space
+    parameters = tensors["parameters"].astype(np.promote_types(tensors["parameters"].dtype, np.float32), copy=False)
+    network = Network(
+        sizes,
+        activation=header["activation"],
+        loss=header["loss"],
+        classes=classes,
+        batch_norm=batch_norm,
+        moment_norm=json.loads(header.get("moment_norm", "false")),
+        views=views,
+        members=members,
+        device=device,
+        dtype=str(parameters.dtype),
+    )
+    network.parameters[...] = device.put(parameters)
+    return network
+
+
+def _check_numbers(tensors: dict[str, np.ndarray], table: dict[str, tuple[int, tuple[int, ...]]]) -> None:
+    """Raises ValueError where a tensor is not of finite numbers, as many as the table has, or a variance not one."""
+    count = sum(math.prod(shape) for _, shape in table.values())
+    variances = [
+        slice(offset, offset + math.prod(shape)) for name, (offset, shape) in table.items() if name.endswith("variance")
+    ]
+    for name, tensor in tensors.items():
+        if tensor.shape != (count,) or tensor.dtype.kind != "f":
+            raise ValueError(f"its {brief(name)} are not the {count:,} numbers that its header promises")
+        if not np.isfinite(tensor).all():
+            raise ValueError(f"its {brief(name)} hold NaN or infinity")
+        if name != "velocity" and any((tensor[part] < 0).any() for part in variances):
+            raise ValueError(f"its {brief(name)} hold a negative variance")
+
+
+def _state(header: dict[str, str], tensors: dict[str, np.ndarray]) -> State:
+    """The state of a training that a file holds, likewise."""
+    best = int(header["best_epoch"]), float.fromhex(header["best_loss"]), tensors["best_parameters"]
+    state = State(int(header["epoch"]), tensors["parameters"], tensors["velocity"], *best)
+    if not (1 <= state.best_epoch <= state.epoch and math.isfinite(state.best_loss)):
+        raise ValueError(f"epoch {state.epoch} with the best, of loss {state.best_loss}, in epoch {state.best_epoch}")
+    return state
 
 
 def is_boxed(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """How good a network is: loss, top-k accuracy, the confusion matrix."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +10,9 @@ from array_api_compat import array_namespace, device
 
 from ..backends.dispatch import dispatched
 from ..data.letters import Examples
+from ..errors import LettergpuError
 from ..nn.losses import LOSSES, Outcome
-from ..nn.network import Network
+from ..nn.network import NO_ANSWER, Network
 
 TOP = (1, 2, 5)
 BINS = 15  # of confidence, of one width: Guo et al. 2017, arXiv:1706.04599
@@ -106,16 +108,20 @@ def evaluate(
     """The network's answers to uint8 images (n, 28, 28) with labels (n,), on the host.
 
     on_batch: called now and then, with how many images were answered since.
+    Raises LettergpuError if the answers are no numbers.
     """
     xp, fetch = network.device.namespace, network.device.fetch
     ones = xp.ones(network.sizes[-1], dtype=network.parameters.dtype, device=network.device.handle)
     loss, parts = 0.0, []
-    for rows, logits in network.answers(images):
-        y = network.device.put(labels[rows])
-        loss += float(xp.sum(LOSSES[network.loss].outcome(logits, y, ones, len(labels)).losses))
-        confidence = xp.max(LOSSES[network.loss].probabilities(logits), axis=-1)
-        parts.append([fetch(a) for a in (ranks(logits, y), xp.argmax(logits, axis=-1), confidence)])
-        on_batch(logits.shape[0])
+    with np.errstate(over="ignore", invalid="ignore"):  # told below, once
+        for rows, logits in network.answers(images):
+            y = network.device.put(labels[rows])
+            loss += float(xp.sum(LOSSES[network.loss].outcome(logits, y, ones, len(labels)).losses))
+            confidence = xp.max(LOSSES[network.loss].probabilities(logits), axis=-1)
+            parts.append([fetch(a) for a in (ranks(logits, y), xp.argmax(logits, axis=-1), confidence)])
+            on_batch(logits.shape[0])
+    if not math.isfinite(loss):
+        raise LettergpuError(NO_ANSWER)
     return Evaluation(loss / len(labels), *(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 

@@ -476,6 +476,21 @@ def test_bad_checkpoints(run, folder, tmp_path):
     assert "emnist-digits-test-images" in message
 
 
+def test_a_network_of_no_numbers_is_not_asked(run, tmp_path, few_letters):
+    Image.fromarray(few_letters.test.images[0]).save(tmp_path / "letter.png")
+    path, network = run / "best.safetensors", lettergpu.load(run)
+    for value, said in (
+        (np.nan, "its parameters hold NaN or infinity"),
+        (3e38, "answers are no numbers"),
+    ):
+        network.parameters[...] = value
+        checkpoint.save(path, network, Config(data=str(tmp_path / "data")), "")
+        assert said in complaint(lettergpu_("evaluate", "run", cwd=tmp_path))
+        done = lettergpu_("predict", "letter.png", "--single", "--model", "run", "--json", cwd=tmp_path)
+        assert said in complaint(done)
+        assert done.stdout == ""
+
+
 def test_evaluating_on_another_split_is_refused(run, few_letters, tmp_path):
     write_split(tmp_path / "digits", few_letters, "digits")
     message = complaint(lettergpu_("evaluate", "run", "--split", "digits", "--data", "digits", cwd=tmp_path))

@@ -1,10 +1,14 @@
 import json
+from contextlib import suppress
 from pathlib import Path
 from string import ascii_uppercase
 
 import numpy as np
 import pytest
 from conftest import drawn
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import lettergpu
@@ -21,6 +25,12 @@ def network(device):
     network = Network((784, 20, 26), classes=ascii_uppercase, device=device, **options)
     network.initialize(np.random.default_rng(17), "report")
     return network
+
+
+def header(path):
+    """The texts in a file's header."""
+    with safe_open(path, framework="np") as file:
+        return file.metadata()
 
 
 @pytest.fixture
@@ -96,8 +106,7 @@ def test_a_normalised_network_is_written_as_plain_layers_and_its_state_as_it_is(
 def test_layout_names_every_parameter(saved):
     network = lettergpu.load(saved)
     flat = load_file(saved)["parameters"]
-    header = json.loads(saved.read_bytes()[8 : 8 + int.from_bytes(saved.read_bytes()[:8], "little")])["__metadata__"]
-    offset, shape = json.loads(header["layout"])["layers.1.weight"]
+    offset, shape = json.loads(header(saved)["layout"])["layers.1.weight"]
     np.testing.assert_array_equal(flat[offset : offset + 20 * 26].reshape(shape), network.layers[1].weight)
 
 
@@ -127,15 +136,109 @@ def test_other_safetensors_files_are_refused(tmp_path):
         ("views", "5"),
         ("members", "2"),
         ("members", '"2"'),
+        ("members", "1.0"),
+        ("views", "3.0"),
+        ("views", "true"),
+        ("sizes", "[784]"),
+        ("sizes", "[784, 20.0, 26]"),
+        ("classes", json.dumps(list(range(26)))),
+        ("config", "learning_rate = nan"),
+        *((name, "[" * 100_000) for name in ("sizes", "layout", "classes", "views", "members", "moment_norm")),
+        ("config", "a = " + "[" * 10_000),
+        ("config", "x" * 100_000 + " = 1"),
+        ("views", "[" + "1, " * 100_000 + "1]"),
+        ("activation", "x\n" * 100_000),
     ],
 )
 def test_headers_that_do_not_fit_are_refused(name, value, saved):
-    content = saved.read_bytes()
-    length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length])["__metadata__"] | {name: value}
-    save_file(load_file(saved), saved, header)
-    with pytest.raises(LettergpuError, match=r"best.safetensors is damaged"):
+    save_file(load_file(saved), saved, header(saved) | {name: value})
+    with pytest.raises(LettergpuError, match=r"best.safetensors(:| is damaged)") as error:
         lettergpu.load(saved)
+    assert len(str(error.value)) < 1500
+    assert str(error.value).isprintable()
+
+
+def test_a_network_of_other_images_is_refused(saved):
+    network = Network((100, 26))
+    checkpoint.save(saved, network, Config(hidden=()), "abc")
+    with pytest.raises(LettergpuError, match="it is for images of 100 pixels, not of 28 x 28"):
+        lettergpu.load(saved)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        {"__metadata__": {}, "x" * 2_000_000: {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}},
+        {"parameters": {"dtype": "?" * 100_000, "shape": [0], "data_offsets": [0, 0]}},
+        {"parameters": {"dtype": "F8_E4M3", "shape": [0], "data_offsets": [0, 0]}},
+    ],
+    ids=["long", "long dtype", "F8"],
+)
+def test_what_numpy_or_nobody_could_hold_is_refused(text, saved):
+    content = json.dumps(text).encode()
+    saved.write_bytes(len(content).to_bytes(8, "little") + content)
+    with pytest.raises(LettergpuError, match=r"is damaged or not a .safetensors file \(") as error:
+        lettergpu.load(saved)
+    assert len(str(error.value)) < 500
+
+
+@pytest.fixture(scope="module")
+def state_file(tmp_path_factory):
+    """The state of a training with batch normalisation."""
+    network = Network((784, 3, 26), batch_norm=True)
+    network.initialize(np.random.default_rng(23), "he")
+    state = State(2, network.parameters.copy(), network.parameters.copy(), 1, 0.5, network.parameters.copy())
+    path = tmp_path_factory.mktemp("state") / "last.safetensors"
+    checkpoint.save(path, network, Config(hidden=(3,), batch_norm=True), "abc", state)
+    return path
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["parameters", "velocity", "best_parameters"])
+def test_what_is_no_number_is_not_loaded(name, value, state_file, tmp_path):
+    tensors = load_file(state_file)
+    tensors[name][-5] = value
+    save_file(tensors, path := tmp_path / "last.safetensors", header(state_file))
+    with pytest.raises(LettergpuError, match=f"last.safetensors is damaged: its {name} hold NaN or infinity; copy it"):
+        checkpoint.read(path)
+
+
+@pytest.mark.parametrize("name", ["parameters", "best_parameters"])
+def test_a_negative_variance_is_not_loaded(name, state_file, tmp_path):
+    tensors = load_file(state_file)
+    tensors["velocity"][:] = -1
+    save_file(tensors, path := tmp_path / "last.safetensors", header(state_file))
+    assert checkpoint.read(path).state.velocity[0] == -1
+    tensors[name][-1] = -1
+    save_file(tensors, path, header(state_file))
+    with pytest.raises(LettergpuError, match=f"its {name} hold a negative variance"):
+        checkpoint.read(path)
+
+
+@pytest.mark.parametrize("changed", [{"best_loss": "nan"}, {"best_loss": "inf"}, {"epoch": "0"}, {"best_epoch": "3"}])
+def test_a_state_of_no_epoch_or_loss_is_refused(changed, state_file, tmp_path):
+    save_file(load_file(state_file), path := tmp_path / "last.safetensors", header(state_file) | changed)
+    with pytest.raises(LettergpuError, match=r"is damaged: epoch \d with the best, of loss"):
+        checkpoint.read(path)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "bool", "complex64", "uint8"])
+def test_parameters_of_another_kind_are_refused(dtype, saved):
+    save_file({"parameters": load_file(saved)["parameters"].astype(dtype)}, saved, header(saved))
+    with pytest.raises(LettergpuError, match="its parameters are not the 16,246 numbers that its header promises"):
+        lettergpu.load(saved)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_byte_that_changed_is_told_or_does_no_harm(data, state_file, tmp_path):
+    content = bytearray(state_file.read_bytes())
+    length = int.from_bytes(content[:8], "little")
+    content[data.draw(st.integers(0, 8 + length + 100))] = data.draw(st.integers(0, 255))
+    (path := tmp_path / "last.safetensors").write_bytes(content)
+    with suppress(LettergpuError):
+        answers = checkpoint.read(path).network.predict_proba(np.full((2, 28, 28), 255, np.uint8))
+        assert np.isfinite(answers).all()
 
 
 def test_nothing_there_is_said(tmp_path):

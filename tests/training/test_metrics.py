@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from lettergpu.errors import LettergpuError
 from lettergpu.nn.network import Network
 from lettergpu.training.metrics import (
     Evaluation,
@@ -41,6 +42,17 @@ def test_evaluation_counts(device):
     np.testing.assert_allclose(result.loss, -np.log(p[[0, 0, 0, 1, 1, 2]]).mean(), rtol=1e-6)
     np.testing.assert_allclose(result.confidence, p[0], rtol=1e-6)
     assert result.predicted.tolist() == [0] * 6
+
+
+@pytest.mark.parametrize("value", [3e38, np.nan])
+def test_answers_that_are_no_numbers_are_not_given(value, device):
+    network = Network((784, 40, 3), activation="relu", device=device)
+    network.parameters[...] = value
+    images = np.full((2, 28, 28), 255, np.uint8)
+    with pytest.raises(LettergpuError, match="the network's answers are no numbers: its parameters are too large"):
+        evaluate(network, images, np.asarray([0, 1]))
+    with pytest.raises(LettergpuError, match="the network's answers are no numbers: its parameters are too large"):
+        network.predict_proba(images)
 
 
 def test_calibration_error_is_the_mean_distance_of_confidence_from_accuracy():
