@@ -25,6 +25,7 @@ RECIPES = Path(__file__).parent / "training" / "recipes"
 VIEWS = (1, 3, 9, 27)
 MOST_NODES = 1_000_000
 MOST_LAYERS = 100
+MOST_EPOCHS = 1_000_000
 MOST_TEXT = 1000  # characters of a setting: a folder's name
 MOST_TOML = 16_384  # bytes of all settings; more of them could keep a reader of TOML busy for minutes
 FAR = 1e300  # no setting is a number beyond it
@@ -84,7 +85,7 @@ class Config:
         self._require("nesterov", self.momentum > 0 or not self.nesterov, advice)
         self._require("l2", self.l2 >= 0, "give 0 or more")
         self._require("batch_size", self.batch_size >= 0, "give 1 or more, or 0 for the whole training set")
-        self._require("epochs", self.epochs >= 1, "give 1 or more")
+        self._require("epochs", 1 <= self.epochs <= MOST_EPOCHS, f"give 1 to {MOST_EPOCHS:,}")
         self._require("patience", self.patience >= 0, "give 1 or more, or 0 to keep the last epoch")
         self._require("rotation_chance", 0 <= self.rotation_chance <= 1, "give a number from 0 to 1")
         self._require("warmup", 0 <= self.warmup < 1, "give a number from 0 to below 1")

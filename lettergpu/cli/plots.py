@@ -1,6 +1,5 @@
 """Pictures: loss curves, the confusion matrix, misclassified letters, a contact sheet, what was read, the study's."""
 
-import csv
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from ..files import replacing
 from ..nn.activations import ACTIVATIONS
 from ..study import writing
 from ..training.metrics import Evaluation, confusion_matrix, most_confident_errors
+from ..training.runs import read_metrics
 
 if TYPE_CHECKING:
     from ..data.letters import Examples
@@ -206,23 +206,19 @@ def draw_study(findings: "Findings") -> None:
     """The figures that the rows which are done allow; none shows an image of a letter."""
     place = findings.place
     results = {model: found for model, found in findings.results.items() if found["iterations"]}
-    figures = place.folder / "figures"
+    runs, figures = place.folder / "runs", place.folder / "figures"
+    every = {model: read_metrics(runs / model / "metrics.csv", found["iterations"]) for model, found in results.items()}
     plot_activations(figures / "activations.png")
     for table in findings.tables:
-        curves = {row.model: _metrics(place.of(row)) for row in table.rows if row.model in results}
+        curves = {row.model: every[row.model] for row in table.rows if row.model in every}
         if curves:
             plot_curves(figures / f"loss-{table.name}.png", curves)
-    both = {name: _metrics(place.folder / "runs" / name) for name in writing.AGAINST_SECONDS if name in results}
+    both = {name: every[name] for name in writing.AGAINST_SECONDS if name in every}
     if len(both) > 1:
         plot_curves(figures / "batch.png", both, over_seconds=True)
     if scores := writing.by_activation(results):
         plot_error_bars(figures / "seeds.png", scores, "test accuracy in %")
     for model in writing.CONFUSION:
-        picture = place.folder / "runs" / model / "confusion.png"
+        picture = runs / model / "confusion.png"
         if model in results and picture.is_file():
             shutil.copyfile(picture, figures / f"confusion-{model}.png")
-
-
-def _metrics(folder: Path) -> list[dict[str, float]]:
-    with (folder / "metrics.csv").open(newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]

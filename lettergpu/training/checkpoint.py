@@ -18,7 +18,7 @@ import numpy as np
 from safetensors.numpy import save as to_bytes
 
 from ..backends.device import CPU, Device
-from ..config import VIEWS, Config
+from ..config import MOST_EPOCHS, VIEWS, Config
 from ..data import SIDE
 from ..errors import LettergpuError, brief
 from ..files import read_tensors, replacing
@@ -164,7 +164,7 @@ def _state(header: dict[str, str], tensors: dict[str, np.ndarray]) -> State:
     """The state of a training that a file holds, likewise."""
     best = int(header["best_epoch"]), float.fromhex(header["best_loss"]), tensors["best_parameters"]
     state = State(int(header["epoch"]), tensors["parameters"], tensors["velocity"], *best)
-    if not (1 <= state.best_epoch <= state.epoch and math.isfinite(state.best_loss)):
+    if not (1 <= state.best_epoch <= state.epoch <= MOST_EPOCHS and math.isfinite(state.best_loss)):
         raise ValueError(f"epoch {state.epoch} with the best, of loss {state.best_loss}, in epoch {state.best_epoch}")
     return state
 

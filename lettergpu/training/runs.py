@@ -9,18 +9,19 @@ summary.json       once it has ended; the command line puts loss.png, confusion.
 
 import csv
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
 from ..backends.device import Device
 from ..config import Config
 from ..data.letters import Examples, Letters
-from ..errors import LettergpuError
+from ..errors import LettergpuError, brief
 from ..files import replacing, unwritable
 from ..nn.network import Network
 from . import checkpoint
@@ -29,6 +30,7 @@ from .loop import EpochReport, State, class_weights
 from .metrics import Evaluation, evaluate
 
 METRICS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+LINE = 200  # bytes of a line of metrics.csv, at most
 
 
 @contextmanager
@@ -74,7 +76,7 @@ class Run:
                 f"--resume {folder}: another version of lettergpu drew its orders and distortions in another way, so "
                 f"its training cannot go on as it began; begin it again with --recipe {folder / 'config.toml'}"
             )
-        rows = _read_metrics(folder / "metrics.csv", last.state.epoch)
+        rows = read_metrics(folder / "metrics.csv", last.state.epoch)
         return cls(folder, replace(last.config, **changes), last.fingerprint, rows, last.state)
 
     def go_on_with(self, letters: Letters) -> None:
@@ -190,13 +192,27 @@ def _claim_folder(out: Path | None, config: Config) -> Path:
     raise AssertionError
 
 
-def _read_metrics(path: Path, epochs: int) -> list[dict[str, float]]:
-    """The lines of the first `epochs` epochs; a crash may have left one more."""
+def read_metrics(path: Path, epochs: int) -> list[dict[str, float]]:
+    """The lines of metrics.csv up to that epoch, without what a crash or a copy broke off: a last line without its end.
+
+    So later runs may find lines left out. Raises LettergpuError for any other content.
+    """
     try:
-        with path.open(newline="") as file:
-            rows = [{name: float(row[name]) for name in METRICS} for row in csv.DictReader(file)][:epochs]
-        if [row["epoch"] for row in rows] != list(range(1, epochs + 1)):
-            raise ValueError(f"it lacks some of the epochs 1 to {epochs}")
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise LettergpuError(f"{path} is missing or damaged: {error}") from error
+        with path.open("rb") as file:
+            header, _, text = file.read(LINE * (epochs + 1)).decode().partition("\n")
+        if header.rstrip() != ",".join(METRICS):
+            raise ValueError(f"it does not begin with {','.join(METRICS)}")
+        lines = csv.DictReader(text.split("\n")[:-1][:epochs], METRICS)
+        rows = [{name: _finite(line[name]) for name in METRICS} for line in lines]
+        if not all(a < b for a, b in pairwise([0, *(row["epoch"] for row in rows), epochs + 1])):
+            raise ValueError(f"its lines are not in the order of the epochs 1 to {epochs}")
+    except (OSError, TypeError, ValueError, csv.Error) as error:
+        advice = f"copy it anew, or begin again with --recipe {path.with_name('config.toml')}"
+        raise LettergpuError(f"{path} is missing or damaged: {brief(error)}; {advice}") from error
     return rows
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text} is no number")
+    return number
