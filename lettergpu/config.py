@@ -26,6 +26,7 @@ VIEWS = (1, 3, 9, 27)
 MOST_NODES = 1_000_000
 MOST_LAYERS = 100
 MOST_EPOCHS = 1_000_000
+MOST_CYCLES = 50
 MOST_TEXT = 1000  # characters of a setting: a folder's name
 MOST_TOML = 16_384  # bytes of all settings; more of them could keep a reader of TOML busy for minutes
 FAR = 1e300  # no setting is a number beyond it
@@ -49,6 +50,7 @@ class Config:
     learning_rate: float = 0.3  # the highest
     schedule: str = "cosine"  # how the learning rate falls over all epochs, step by step
     warmup: float = 0.25  # share of all steps over which it first rises
+    cycles: tuple[int, ...] = ()  # begin and end of each course of the schedule, in epochs; (): one, over all of them
     momentum: float = 0.9
     nesterov: bool = True
     l2: float = 0.0  # l2 / 2 times the sum of the squared weights is added to the loss
@@ -88,6 +90,10 @@ class Config:
         self._require("epochs", 1 <= self.epochs <= MOST_EPOCHS, f"give 1 to {MOST_EPOCHS:,}")
         self._require("patience", self.patience >= 0, "give 1 or more, or 0 to keep the last epoch")
         self._require("rotation_chance", 0 <= self.rotation_chance <= 1, "give a number from 0 to 1")
+        begins, ends = self.cycles[::2], self.cycles[1::2]
+        follow = len(begins) == len(ends) <= MOST_CYCLES and sorted({0, *begins}) == [*(begins or [0])]
+        follow = follow and all(begin < end <= MOST_EPOCHS for begin, end in zip(begins, ends, strict=True))
+        self._require("cycles", follow, f"give begin and end of at most {MOST_CYCLES} courses, the first from 0")
         self._require("warmup", 0 <= self.warmup < 1, "give a number from 0 to below 1")
         self._require("label_smoothing", 0 <= self.label_smoothing < 1, "give a number from 0 to below 1")
         self._require("affine", min(self.affine) >= 0, "give four numbers from 0")
@@ -167,8 +173,8 @@ def _of_kind(name: str, value: Any, default: Any) -> Any:
     if isinstance(value, (int, float)) and not -FAR < value < FAR:  # no NaN either
         raise LettergpuError(f"{option(name)} {brief(value, 20)}: give a finite number")
     if isinstance(default, tuple) and isinstance(value, (list, tuple)):
-        if name == "hidden" or len(value) == len(default):
-            return tuple(_of_kind(name, item, default[0]) for item in value)
+        if name in ("hidden", "cycles") or len(value) == len(default):
+            return tuple(_of_kind(name, item, (*default, 0)[0]) for item in value)
     elif isinstance(default, float) and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     elif type(value) is type(default):

@@ -25,6 +25,7 @@ configs = st.builds(
     batch_size=st.integers(0, 10_000),
     validation=st.one_of(st.floats(0.01, 0.99), st.just("last")),
     seed=st.integers(0, 2**40),
+    cycles=st.sampled_from([(), (0, 30), (0, 30, 30, 60), (0, 30, 20, 40)]),
     **{name: st.sampled_from(choices) for name, choices in CHOICES.items()},
 )
 
@@ -76,6 +77,14 @@ def test_the_report_is_a_recipe():
 def test_nonsense_is_refused_by_name(changes, message):
     with pytest.raises(LettergpuError, match=message):
         dataclasses.replace(Config(), **changes)
+
+
+@pytest.mark.parametrize(
+    "cycles", [(4,), (4, 8), (0, 0), (0, 4, 0, 8), (0, 4, 6, 5), (0, 4, -1, 5), (0, 10**7), (0,) * 120]
+)
+def test_courses_that_do_not_follow_each_other_are_refused(cycles):
+    with pytest.raises(LettergpuError, match=r"--cycles .*: give begin and end of at most 50 courses"):
+        Config(cycles=cycles)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from ..config import Config
 from ..data.letters import Letters
 from ..nn.network import parameter_count
 from ..reading.truth import Count, Truth, count
@@ -28,7 +29,17 @@ def heading(run: Run, letters: Letters, device: str) -> None:
     shape, count = "-".join(map(str, sizes)), parameter_count(sizes)
     alike = f"{config.ensemble} of " if config.ensemble > 1 else ""
     print(f"Network  {alike}{shape}, {config.activation}, {config.loss}: {config.ensemble * count:,} parameters")
+    if config.cycles:
+        print(f"Rate     {_courses(config)}")
     print(f"Run      {run.folder}", flush=True)
+
+
+def _courses(config: Config) -> str:
+    """Over which epochs the learning rate follows its schedule, where that is not over all of them."""
+    begins, ends = config.cycles[::2], config.cycles[1::2]
+    courses = ", ".join(f"{begin + 1} to {end}" for begin, end in zip(begins, ends, strict=True))
+    rest = "" if config.epochs == ends[-1] else ", as it was then" if config.epochs > ends[-1] else ", but only"
+    return f"{config.schedule} over epochs {courses}" + (rest and f"{rest} to epoch {config.epochs}")
 
 
 def scores(summary: dict[str, Any], run: Run) -> None:

@@ -66,7 +66,12 @@ def train(
     recipe: Annotated[
         Path | None, typer.Option(help="report, fast, small, best, or a TOML file such as a run's config.toml.")
     ] = None,
-    resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the run in this folder; more --epochs have the rate it came to.")
+    ] = None,
+    warm_restart: Annotated[
+        bool, typer.Option("--warm-restart", help="With --resume: more --epochs have a schedule of their own.")
+    ] = False,
 ) -> None:
     """Train a network and evaluate it. The defaults are what is best in about a minute of CPU."""
     given = {
@@ -102,6 +107,8 @@ def train(
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if resume and (recipe or out):
         raise LettergpuError(f"--resume {resume}: it keeps its folder and settings; drop --out and --recipe")
+    if warm_restart and not resume:
+        raise LettergpuError("--warm-restart: it is for a run that goes on; say --resume RUN and --epochs, too")
     if resume and (fixed := changes.keys() - {"data", "device", "epochs", "patience"}):
         raise LettergpuError(f"{option(min(fixed))}: it belongs to the run and cannot be changed on --resume")
 
@@ -112,7 +119,7 @@ def train(
     from .plots import draw_run
 
     if resume:
-        run = Run.resume(resume, changes)
+        run = Run.resume(resume, changes, warm_restart=warm_restart)
         place, why = resolve(run.config.device, run.config.precision)
         letters = load_letters(run.config.data, run.config.split, progress.drawing)
         run.go_on_with(letters)

@@ -28,6 +28,7 @@ from . import checkpoint
 from .calibration import calibrate
 from .loop import EpochReport, State, class_weights
 from .metrics import Evaluation, evaluate
+from .schedules import over_epochs
 
 METRICS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 LINE = 200  # bytes of a line of metrics.csv, at most
@@ -52,6 +53,7 @@ class Run:
     state: State | None = None
     made_folder: bool = False
     written_best: int = 0  # the epoch of the network in best.safetensors, as far as is known
+    _last: checkpoint.Checkpoint | None = None  # what last.safetensors held when it was gone on with
 
     @classmethod
     def create(cls, out: Path | None, config: Config, letters: Letters) -> "Run":
@@ -63,8 +65,12 @@ class Run:
         return run
 
     @classmethod
-    def resume(cls, folder: Path, changes: dict[str, Any]) -> "Run":
-        """An earlier run as it stood after its last finished epoch. changes: settings that may differ from now on."""
+    def resume(cls, folder: Path, changes: dict[str, Any], *, warm_restart: bool = False) -> "Run":
+        """An earlier run as it stood after its last finished epoch.
+
+        changes: settings that may differ from now on. warm_restart: the learning rate of epochs beyond those that were
+        planned, as `over_epochs` takes it. Raises LettergpuError where the run cannot go on, or not so.
+        """
         path = folder / checkpoint.LAST
         if not path.is_file():
             raise LettergpuError(f"--resume {folder}: it holds no {checkpoint.LAST}, so no epoch to go on from")
@@ -77,7 +83,8 @@ class Run:
                 f"its training cannot go on as it began; begin it again with --recipe {folder / 'config.toml'}"
             )
         rows = read_metrics(folder / "metrics.csv", last.state.epoch)
-        return cls(folder, replace(last.config, **changes), last.fingerprint, rows, last.state)
+        config = _gone_on(folder, last.config, last.state, changes, warm_restart)
+        return cls(folder, config, last.fingerprint, rows, last.state, _last=last)
 
     def go_on_with(self, letters: Letters) -> None:
         """Take up an earlier run again. Raises LettergpuError if it was trained on other letters so far."""
@@ -90,6 +97,9 @@ class Run:
         for leftover in self.folder.glob(".*.part"):  # of a write that was killed
             leftover.unlink()
         self._write_text("config.toml", self.config.to_toml())
+        if self._last and self._last.config != self.config:  # killed at once, it goes on as is said now
+            kept = self._last.network, self.config, self.fingerprint, self.state
+            checkpoint.save(self.folder / checkpoint.LAST, *kept)
 
     def discard(self) -> None:
         """Take back a run that came to no epoch: what it wrote, and the folder if it made it."""
@@ -111,6 +121,7 @@ class Run:
     def write(self, network: Network) -> None:
         """Write all that is recorded. network: what the state's parameters belong to."""
         assert self.state is not None
+        (self.folder / "summary.json").unlink(missing_ok=True)  # that of fewer epochs: it says that a run has ended
         with replacing(self.folder / "metrics.csv") as partial, partial.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(METRICS)
@@ -190,6 +201,22 @@ def _claim_folder(out: Path | None, config: Config) -> Path:
             raise unwritable(folder, error) from error
         return folder
     raise AssertionError
+
+
+def _gone_on(folder: Path, config: Config, state: State, changes: dict[str, Any], warm_restart: bool) -> Config:
+    """The settings with which a run goes on. Raises LettergpuError where they ask for what it cannot do."""
+    epochs = changes.get("epochs", config.epochs)
+    if epochs < state.epoch:
+        raise LettergpuError(f"--epochs {epochs}: {folder} has done {state.epoch} already; give more, or leave it out")
+    if warm_restart and epochs <= config.epochs:
+        raise LettergpuError(f"--warm-restart: say how far with --epochs, beyond the {config.epochs} of {folder}")
+    after = replace(over_epochs(config, epochs, warm_restart=warm_restart), **changes)
+    if epochs > config.epochs and state.finished(after):
+        raise LettergpuError(
+            f"--epochs {epochs}: {folder} has ended by its patience, {state.epoch - state.best_epoch} epochs after its "
+            "lowest validation loss; give a --patience above that, or 0 for none"
+        )
+    return after
 
 
 def read_metrics(path: Path, epochs: int) -> list[dict[str, float]]:

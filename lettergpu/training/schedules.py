@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from ..config import Config
 
@@ -46,7 +47,33 @@ SCHEDULES: dict[str, Callable[[float, float], float]] = {
 
 
 def learning_rates(config: Config, epoch: int, steps: int) -> Iterator[float]:
-    """The learning rate of each of an epoch's steps; the first epoch is 1."""
+    """The learning rate of each of an epoch's steps; the first epoch is 1.
+
+    Where a course of the schedule has ended and no other one begun, it is that of the course's last step.
+    """
+    begin, end = _course(config, epoch)
     for step in range(steps):
-        done = (epoch - 1 + step / steps) / config.epochs
+        at, of = (epoch, step) if epoch <= end else (end, steps - 1)
+        done = (at - 1 - begin + of / steps) / (end - begin)
         yield config.learning_rate * SCHEDULES[config.schedule](done, config.warmup)
+
+
+def _course(config: Config, epoch: int) -> tuple[int, int]:
+    """How many epochs precede the latest course of the schedule that has begun by then, and which is its last."""
+    cycles = config.cycles or (0, config.epochs)
+    return max(pair for pair in zip(cycles[::2], cycles[1::2], strict=True) if pair[0] < epoch)
+
+
+def over_epochs(config: Config, epochs: int, *, warm_restart: bool = False) -> Config:
+    """The settings of a training that goes on to another number of epochs than was planned.
+
+    Those that were planned keep their rates. What more there are have the last of these, or with warm_restart a course
+    of the schedule of their own: Loshchilov, Hutter 2017, arXiv:1608.03983.
+    """
+    if epochs == config.epochs:
+        return config
+    courses = config.cycles or (0, config.epochs)
+    if warm_restart:
+        begun = 2 * sum(begin < config.epochs for begin in courses[::2])
+        courses = (*courses[:begun], config.epochs, epochs)
+    return replace(config, epochs=epochs, cycles=courses)

@@ -316,7 +316,11 @@ def test_the_best_network_is_kept_not_the_last(folder, few_letters, tmp_path):
 def test_a_finished_run_can_be_given_more_epochs(run, tmp_path):
     done = lettergpu_("train", "--resume", "run", "--epochs", "5", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert "Rate     constant over epochs 1 to 3, as it was then to epoch 5\n" in done.stdout
     assert json.loads((run / "summary.json").read_text())["epochs"] == 5
+    done = lettergpu_("train", "--resume", "run", "--epochs", "6", "--warm-restart", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Rate     constant over epochs 1 to 3, 6 to 6\n" in done.stdout
 
 
 def test_a_moved_run_and_moved_letters_go_on_together(run, folder, tmp_path):
@@ -373,6 +377,7 @@ def complaint(done):
         (["--resume", "nowhere"], "--resume nowhere: it holds no last.safetensors"),
         (["--resume", "nowhere", "--lr", "1"], "--lr: it belongs to the run and cannot be changed on --resume"),
         (["--resume", "nowhere", "--out", "x"], "--resume nowhere: it keeps its folder"),
+        (["--warm-restart"], "--warm-restart: it is for a run that goes on; say --resume RUN and --epochs, too"),
         (["--split", "digits"], "--split digits: only letters are built in"),
         (["--out", "data"], "--out data: it exists already"),
         (["--out", "/proc/nowhere/run"], "/proc/nowhere/run cannot be written"),
@@ -447,6 +452,8 @@ def test_a_refused_resume_changes_nothing(run, folder, tmp_path):
     write_split(tmp_path / "other", load_letters(str(folder)), ending="")
     write_idx(tmp_path / "other" / "emnist-letters-train-labels-idx1-ubyte", np.ones(400))
     assert "other letters" in complaint(lettergpu_("train", "--resume", "run", "--data", "other", cwd=tmp_path))
+    fewer = lettergpu_("train", "--resume", "run", "--epochs", 2, cwd=tmp_path)
+    assert "--epochs 2: run has done 3" in complaint(fewer)
     assert "--device cuda:99" in complaint(lettergpu_("train", "--resume", "run", "--device", "cuda:99", cwd=tmp_path))
     (run / "metrics.csv").write_text("epoch,train_loss\n")
     before[run / "metrics.csv"] = b"epoch,train_loss\n"
