@@ -18,10 +18,11 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import NamedTuple
 
+import fonts
 import numpy as np
 import pictures
-from PIL import Image, ImageDraw
-from printed import SEEDS, face, fonts
+from PIL import Image
+from printed import SEEDS
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
@@ -33,7 +34,6 @@ from lettergpu.reading.pictures import open_page
 from lettergpu.reading.reader import Reader
 
 MARKS = ".,:;!?-/()'+=&0123456789"
-CAPITAL = 63.0  # pixels, of a capital in printed.py's faces
 LEVELS = {0: 0.08, 1: 0.12, 2: 0.15, 3: 0.3, 4: 0.25, 5: 0.1}  # of pictures.py, and how many lines of each
 NEAR, FAR = 0.75, 0.3  # of a letter's box and a piece's, what both have of what one has: a letter's; no letter's
 PENALTY, HOPELESS = 0.003, -40.0  # on squares; a log likelihood to start with, below which a line is left out
@@ -50,14 +50,11 @@ class Line(NamedTuple):
 
 
 def printed_glyph(character: str, file: str, height: float, case: Callable[[str], str]) -> pictures.Glyph:
-    font, shown = face(file), case(character)
-    left, top, right, bottom = font.getbbox(shown, anchor="ls")
-    sheet = Image.new("L", (int(right - left) + 8, int(bottom - top) + 8))
-    ImageDraw.Draw(sheet).text((4 - left, 4 - top), shown, 255, font, anchor="ls")
-    scale = height / CAPITAL
+    sheet, below = fonts.drawn(case(character), file, fonts.LARGE)
+    scale = height / (fonts.CAPITAL * fonts.LARGE)
     how = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
     sheet = sheet.resize([max(3, round(side * scale)) for side in sheet.size], how)
-    return pictures._cropped(np.asarray(sheet, np.float32) / 255), round(bottom * scale), -1
+    return pictures._cropped(fonts.opacity(sheet)), round(below * scale), -1
 
 
 def in_print(files: list[str], rng: np.random.Generator) -> Callable[..., pictures.Glyph]:
@@ -146,7 +143,7 @@ def lines_of(file: bytes, text: str, boxes: list[pictures.Box], reader: Reader) 
 
 
 def compose(data: str, count: int, seed: int) -> list[Line]:
-    letters, files, reader = load_letters(data).train, fonts([]), Reader.of()
+    letters, files, reader = load_letters(data).train, fonts.of_system(), Reader.of()
     rng, lines = np.random.default_rng(seed + 300), []
     for _ in range(count):
         try:

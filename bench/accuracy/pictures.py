@@ -24,6 +24,7 @@ from functools import cache, partial
 from pathlib import Path
 from string import ascii_uppercase
 
+import fonts
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
@@ -198,29 +199,12 @@ def from_row(row: int, as_it_is: bool = False) -> Callable[..., Glyph]:
     return glyph
 
 
-FONTS = """
-DejaVuSans DejaVuSans-Bold DejaVuSans-Oblique DejaVuSerif DejaVuSerif-Bold DejaVuSerif-Italic DejaVuSansMono
-STIXGeneral STIXGeneralBol STIXGeneralItalic cmr10 cmb10 cmss10 cmtt10
-"""
-FACES = FONTS.split()
-
-
-@cache
-def _face(name: str, size: int) -> ImageFont.FreeTypeFont:
-    import matplotlib
-
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf", size)
-
-
 def in_font(face: str, case: Callable[[str], str]) -> Callable[..., Glyph]:
-    """A source whose letters are of this face, their capitals about `height` pixels."""
+    """A source whose letters are of this font's file, their capitals about `height` pixels."""
 
     def glyph(character: str, height: float, pen: float, rng: np.random.Generator) -> Glyph:
-        font = _face(face, round(height / 0.7))
-        left, top, right, bottom = font.getbbox(case(character), anchor="ls")
-        sheet = Image.new("L", (right - left + 8, bottom - top + 8))
-        ImageDraw.Draw(sheet).text((4 - left, 4 - top), case(character), 255, font, anchor="ls")
-        return _cropped(np.asarray(sheet, np.float32) / 255), bottom, -1
+        image, below = fonts.drawn(case(character), face, round(height / fonts.CAPITAL))
+        return _cropped(fonts.opacity(image)), below, -1
 
     return glyph
 
@@ -519,7 +503,7 @@ def _text(rng: np.random.Generator) -> str:
 
 def _source(name: str, rng: np.random.Generator) -> Callable[..., Glyph]:
     if name == "font":
-        return in_font(str(rng.choice(FACES)), str.lower if rng.random() < 0.4 else str.upper)
+        return in_font(str(rng.choice(fonts.FACES)), str.lower if rng.random() < 0.4 else str.upper)
     return {"emnist": from_emnist, "enlarged": partial(from_emnist, as_it_is=True), "strokes": in_strokes}[name]
 
 

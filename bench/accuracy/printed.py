@@ -13,15 +13,14 @@ form as the reader does it. On two cores that takes a minute.
 import argparse
 import gzip
 import struct
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
 
+import fonts
 import numpy as np
-from matplotlib.font_manager import findSystemFonts
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from scipy import ndimage
 
 from lettergpu.data import SIDE
@@ -32,31 +31,16 @@ from lettergpu.reading.normalise import to_emnist
 SEEDS = 21, 22  # of the halves, each a process's
 REAL = 0.3  # of those more are EMNIST's own
 UP = 3 * SIDE  # pixels of a side before a letter is made as large as it is to be
+AROUND = 4  # pixels about a printed character
 SIZES = 10.0, 70.0  # pixels of the longer side
-# fonts that pictures.py uses, and such as have no letters or strange ones
-OTHERS = "dejavu", "stix", "cmr", "awesome", "symbol", "dingbat", "emoji", "d050000l", "texgyre", "math"
-
-
-def fonts(folders: Sequence[str]) -> list[str]:
-    """The files of fonts in these folders, or of the system."""
-    found = {Path(file) for file in findSystemFonts(list(folders) or None)}
-    return sorted(str(file) for file in found if not any(word in str(file).lower() for word in OTHERS))
-
-
-@cache
-def face(file: str) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(file, 90)
 
 
 def printed(character: str, files: list[str], rng: np.random.Generator) -> np.ndarray:
     """A character of any of the fonts that has it: ink, float32 (height, width)."""
     while True:
-        font = face(files[rng.integers(len(files))])
-        left, top, right, bottom = font.getbbox(character, anchor="ls")
-        if min(right - left, bottom - top) >= 2:
-            image = Image.new("L", (round(right - left) + 8, round(bottom - top) + 8))
-            ImageDraw.Draw(image).text((4 - left, 4 - top), character, 255, font, anchor="ls")
-            return np.asarray(image, np.float32) / 255
+        image, _ = fonts.drawn(character, files[rng.integers(len(files))], fonts.LARGE, AROUND)
+        if min(image.size) >= 2 + 2 * AROUND:
+            return fonts.opacity(image)
 
 
 def written(image: np.ndarray) -> np.ndarray:
@@ -143,7 +127,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=60_000)
     parser.add_argument("--fonts", nargs="+", default=[], metavar="FOLDER")
     options = parser.parse_args()
-    letters, files = load_letters(options.data), fonts(options.fonts)
+    letters, files = load_letters(options.data), fonts.of_system(options.fonts)
     if not files:
         raise SystemExit("there are no fonts but those of pictures.py: install some, or name --fonts FOLDER")
     with ProcessPoolExecutor(len(SEEDS)) as pool:

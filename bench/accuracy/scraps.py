@@ -16,10 +16,11 @@ from functools import partial
 from pathlib import Path
 from string import ascii_letters
 
+import fonts
 import numpy as np
-from pictures import FACES, _cropped, _face
-from PIL import Image, ImageDraw
-from printed import SEEDS, fonts, pictured, printed, written
+from pictures import _cropped
+from PIL import Image
+from printed import SEEDS, pictured, printed, written
 from scipy import ndimage
 from scipy.interpolate import CubicSpline
 
@@ -62,13 +63,8 @@ def beside(one: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> tupl
 
 def mark(rng: np.random.Generator) -> np.ndarray:
     """A mark or a figure in print, with strokes of any width."""
-    font, character = _face(FACES[rng.integers(len(FACES))], SIDE), MARKS[rng.integers(len(MARKS))]
-    left, top, right, bottom = font.getbbox(character, anchor="ls")
-    sheet = Image.new("L", (int(right - left) + 16, int(bottom - top) + 16))
-    ImageDraw.Draw(sheet).text(
-        (8 - left, 8 - top), character, 255, font, anchor="ls", stroke_width=int(rng.integers(0, 4))
-    )
-    return np.asarray(sheet, np.float32) / 255
+    file, character = fonts.FACES[rng.integers(len(fonts.FACES))], MARKS[rng.integers(len(MARKS))]
+    return fonts.opacity(fonts.drawn(character, file, SIDE, around=8, thicker=int(rng.integers(0, 4)))[0])
 
 
 def blot(rng: np.random.Generator) -> np.ndarray:
@@ -147,7 +143,7 @@ def main() -> None:
     emnist = load_letters(options.data)
     images = emnist.train.images.reshape(-1, 28, 28)
     with ProcessPoolExecutor(len(SEEDS)) as pool:
-        parts = list(pool.map(partial(scraps_of, images, fonts([]), options.count // 2), SEEDS))
+        parts = list(pool.map(partial(scraps_of, images, fonts.of_system(), options.count // 2), SEEDS))
     every = np.concatenate([part[0] for part in parts]).reshape(-1, 784)
     labels = np.concatenate([part[1] for part in parts])
     held = len(labels) // 15
