@@ -19,12 +19,16 @@ from string import ascii_uppercase
 from typing import NamedTuple
 
 import fonts
+import levels
 import numpy as np
-import pictures
+from camera import Box, encoded, photograph
+from glyphs import Glyph, Source, cropped, handwritten
+from pictures import some_text
 from PIL import Image
 from printed import SEEDS
 from scipy.optimize import minimize
 from scipy.special import logsumexp
+from sheet import set_lines
 
 from lettergpu.data.letters import Examples, load_letters
 from lettergpu.errors import LettergpuError
@@ -34,7 +38,7 @@ from lettergpu.reading.pictures import open_page
 from lettergpu.reading.reader import Reader
 
 MARKS = ".,:;!?-/()'+=&0123456789"
-LEVELS = {0: 0.08, 1: 0.12, 2: 0.15, 3: 0.3, 4: 0.25, 5: 0.1}  # of pictures.py, and how many lines of each
+LEVELS = {0: 0.08, 1: 0.12, 2: 0.15, 3: 0.3, 4: 0.25, 5: 0.1}  # of levels.py, and how many lines of each
 NEAR, FAR = 0.75, 0.3  # of a letter's box and a piece's, what both have of what one has: a letter's; no letter's
 PENALTY, HOPELESS = 0.003, -40.0  # on squares; a log likelihood to start with, below which a line is left out
 CAUTION = -1.5  # added to what speaks for no letter: a letter lost is worse than one too many
@@ -49,49 +53,49 @@ class Line(NamedTuple):
     text: list[int]
 
 
-def printed_glyph(character: str, file: str, height: float, case: Callable[[str], str]) -> pictures.Glyph:
+def printed_glyph(character: str, file: str, height: float, case: Callable[[str], str]) -> Glyph:
     sheet, below = fonts.drawn(case(character), file, fonts.LARGE)
     scale = height / (fonts.CAPITAL * fonts.LARGE)
     how = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
     sheet = sheet.resize([max(3, round(side * scale)) for side in sheet.size], how)
-    return pictures._cropped(fonts.opacity(sheet)), round(below * scale), -1
+    return cropped(fonts.opacity(sheet)), round(below * scale), -1
 
 
-def in_print(files: list[str], rng: np.random.Generator) -> Callable[..., pictures.Glyph]:
+def in_print(files: list[str], rng: np.random.Generator) -> Source:
     file, case = files[rng.integers(len(files))], str.lower if rng.random() < 0.4 else str.upper
     return lambda character, height, pen, rng: printed_glyph(character, file, height, case)
 
 
-def by_hand(letters: Examples, files: list[str], rng: np.random.Generator) -> Callable[..., pictures.Glyph]:
+def by_hand(letters: Examples, files: list[str], rng: np.random.Generator) -> Source:
     """A hand that writes capitals alone or large and small letters, some of them below the line, narrow or not."""
     narrow = rng.uniform(0.45, 1.1) if rng.random() < 0.5 else 1.0
     small = rng.uniform(0.4, 0.75) if rng.random() < 0.6 else 1.0
     deep = rng.uniform(0.2, 0.4) if small < 1 else 0.0
 
-    def glyph(character: str, height: float, pen: float, rng: np.random.Generator) -> pictures.Glyph:
+    def glyph(character: str, height: float, pen: float, rng: np.random.Generator) -> Glyph:
         if character in MARKS:
             return printed_glyph(character, files[rng.integers(len(files))], height * rng.uniform(0.8, 1.1), str)
         rows = np.flatnonzero(letters.labels == ascii_uppercase.index(character))
         tall = height * np.exp(rng.normal(0, 0.08)) * (small if character in "ACEMNORSUVWXZI" else 1.0)
-        ink = pictures.handwritten(letters.images[rng.choice(rows)].reshape(28, 28), tall, pen, rng)
+        ink = handwritten(letters.images[rng.choice(rows)].reshape(28, 28), tall, pen, rng)
         if narrow != 1.0:
             size = max(2, round(ink.shape[1] * narrow)), ink.shape[0]
             ink = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.BILINEAR))
-            ink = pictures._cropped(ink / ink.max())
+            ink = cropped(ink / ink.max())
         below = rng.normal(0, 0.03) + (deep if character in "GQYPJ" else 0.0)
         return ink, round(below * height), -1
 
     return glyph
 
 
-def picture(letters: Examples, files: list[str], rng: np.random.Generator) -> tuple[bytes, str, list[pictures.Box]]:
+def picture(letters: Examples, files: list[str], rng: np.random.Generator) -> tuple[bytes, str, list[Box]]:
     """A photograph of a line, its text, and where its letters and marks are."""
     number = int(rng.choice(list(LEVELS), p=list(LEVELS.values())))
-    level, low = pictures.LEVELS[number], rng.random() < 0.25
+    level, low = levels.LEVELS[number], rng.random() < 0.25
     height = float(np.exp(rng.uniform(*np.log((11, 30) if low else level.height))))
     if low:
         level = replace(level, noise=(level.noise[0], level.noise[1] / 2))
-    text = pictures._text(rng) + (" " + pictures._text(rng) if rng.random() < 0.3 else "")
+    text = some_text(rng) + (" " + some_text(rng) if rng.random() < 0.3 else "")
     least = rng.choice([-0.03, 0.0, 0.05, 0.1])
     gaps = least * height, (least + rng.choice([0.06, 0.12, 0.25])) * height
     kind = rng.random()
@@ -101,12 +105,12 @@ def picture(letters: Examples, files: list[str], rng: np.random.Generator) -> tu
         text += (" " if rng.random() < 0.2 else "") + "".join(rng.choice(list(MARKS), rng.integers(1, 4)))
     source = in_print(files, rng) if rng.random() < 0.35 else by_hand(letters, files, rng)
     pen = max(height * rng.uniform(*level.pen), 1.3 if low else 1.8)
-    sheet = pictures.set_lines(text, height, gaps, lambda c: source(c, height, pen, rng), 0.0, rng)
-    photo, boxes = pictures.photograph(sheet, height, level, (0.4, 1.2), rng)
-    return pictures._encoded(photo, number, rng), text.replace(" ", ""), boxes
+    sheet = set_lines(text, height, gaps, lambda c: source(c, height, pen, rng), 0.0, rng)
+    photo, boxes = photograph(sheet, height, level, (0.4, 1.2), rng)
+    return encoded(photo, level.jpeg, rng), text.replace(" ", ""), boxes
 
 
-def in_common(one: pictures.Box, other: pictures.Box) -> float:
+def in_common(one: Box, other: Box) -> float:
     """What two boxes share, of what either has."""
     wide, high = min(one[2], other[2]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[1], other[1])
     shared = max(wide, 0) * max(high, 0)
@@ -114,7 +118,7 @@ def in_common(one: pictures.Box, other: pictures.Box) -> float:
     return shared / (area - shared)
 
 
-def lines_of(file: bytes, text: str, boxes: list[pictures.Box], reader: Reader) -> list[Line]:
+def lines_of(file: bytes, text: str, boxes: list[Box], reader: Reader) -> list[Line]:
     """The lattices of a picture, if one line of it has the text and all others have no letter."""
     letters = [box for box, character in zip(boxes, text, strict=True) if character not in MARKS]
     seen, near = [], []

@@ -45,7 +45,9 @@ from typing import Any
 
 import numpy as np
 import pictures
-from pictures import Box, Picture
+from camera import Box
+from glyphs import REAL, test_letters
+from pictures import Picture
 from tqdm import tqdm
 
 from lettergpu.errors import LettergpuError
@@ -97,7 +99,7 @@ def _read(reader: Reader, source: Any, **how: str) -> Answer:
 
 
 def by_network(picture: Picture, single: bool, run: str | None) -> Answer:
-    images = pictures.test_letters().images[list(picture.rows)]
+    images = test_letters().images[list(picture.rows)]
     return "".join(ascii_uppercase[i] for i in reader_of(run).network.predict_proba(images).argmax(axis=1)), []
 
 
@@ -201,7 +203,7 @@ def measure(index: int, which: str, kind: str, seed: int, tesseract: int, run: s
     picture = KINDS[kind](level, index, seed, source)
     answers = {}
     for name, read in READERS.items():
-        if (name == "tesseract" and index >= tesseract) or (name == "network" and source not in pictures.REAL):
+        if (name == "tesseract" and index >= tesseract) or (name == "network" and source not in REAL):
             continue
         began = time.perf_counter()
         answer = read(picture, kind == "letters", run)
@@ -229,7 +231,7 @@ def of_set(which: str, kind: str, options: argparse.Namespace, every: Callable[.
 def squares(count: int, run: str | None) -> dict[str, Any]:
     """Test images as pictures of 28x28 pixels, read as the network reads them directly."""
     reader = reader_of(run)
-    examples = pictures.test_letters()
+    examples = test_letters()
     rows = np.random.default_rng(0).permutation(len(examples))[:count]
     direct = [ascii_uppercase[i] for i in reader.network.predict_proba(examples.images[rows]).argmax(axis=1)]
     true = [ascii_uppercase[label] for label in examples.labels[rows]]

@@ -18,7 +18,7 @@ from string import ascii_letters
 
 import fonts
 import numpy as np
-from pictures import _cropped
+from glyphs import cropped
 from PIL import Image
 from printed import SEEDS, pictured, printed, written
 from scipy import ndimage
@@ -93,11 +93,11 @@ def blot(rng: np.random.Generator) -> np.ndarray:
 def letter(images: np.ndarray, files: list[str], rng: np.random.Generator) -> np.ndarray:
     """A letter of EMNIST or of a font, its longer side about as long."""
     if files and rng.random() < PRINTED:
-        ink = _cropped(printed(str(rng.choice(list(ascii_letters))), files, rng))
+        ink = cropped(printed(str(rng.choice(list(ascii_letters))), files, rng))
         scale = 0.8 * SIDE / max(ink.shape)
         size = [max(3, round(side * scale)) for side in ink.shape[::-1]]
         return np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.BILINEAR))
-    return _cropped(written(images[rng.integers(len(images))]))
+    return cropped(written(images[rng.integers(len(images))]))
 
 
 def scrap(kind: str, images: np.ndarray, files: list[str], rng: np.random.Generator) -> np.ndarray:

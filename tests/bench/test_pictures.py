@@ -3,26 +3,30 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from string import ascii_uppercase
 
+import glyphs
 import numpy as np
 import pictures
 import pytest
+from glyphs import REAL, SOURCES
+from levels import LEVELS
 from scipy import ndimage
 
 BENCH = Path(__file__).parents[2] / "bench" / "accuracy"
 KINDS = {"word": pictures.word, "letter": pictures.letter}
 
 
-@pytest.fixture(params=pictures.SOURCES)
+@pytest.fixture(params=SOURCES)
 def source(request):
     """Where the letters come from; real ones only where there are some."""
-    if request.param in pictures.REAL:
+    if request.param in REAL:
         request.getfixturevalue("emnist")
     return request.param
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("level", pictures.LEVELS)
+@pytest.mark.parametrize("level", LEVELS)
 def test_a_picture_follows_from_seed_level_and_index_alone(kind, level, source):
     first = KINDS[kind](level, 3, 1, source)
     KINDS[kind](level, 4, 1, source)
@@ -32,7 +36,7 @@ def test_a_picture_follows_from_seed_level_and_index_alone(kind, level, source):
     assert first.file not in others
 
 
-@pytest.mark.parametrize("level", pictures.LEVELS)
+@pytest.mark.parametrize("level", LEVELS)
 def test_the_truth_names_every_letter_and_its_place(level, source):
     for index in range(4):
         for kind, make in KINDS.items():
@@ -47,9 +51,9 @@ def test_the_truth_names_every_letter_and_its_place(level, source):
                 assert 0 <= top < bottom <= height
             centres = [left + right for left, _, right, _ in picture.boxes]
             assert centres == sorted(centres)
-            if source in pictures.REAL:
-                labels = pictures.test_letters().labels[list(picture.rows)]
-                assert "".join(pictures.ascii_uppercase[label] for label in labels) == picture.text
+            if source in REAL:
+                labels = glyphs.test_letters().labels[list(picture.rows)]
+                assert "".join(ascii_uppercase[label] for label in labels) == picture.text
             else:
                 assert set(picture.rows) == {-1}
 
@@ -91,9 +95,9 @@ def test_levels_grow_harder(emnist):
 
 
 def test_every_class_is_among_the_letters(emnist):
-    texts = [pictures._text(np.random.default_rng([0, 1, index, 0])) for index in range(500)]
-    assert set("".join(texts)) == set(pictures.ascii_uppercase)
-    assert set("".join(pictures.WORDS)) == set(pictures.ascii_uppercase)
+    texts = [pictures.some_text(np.random.default_rng([0, 1, index, 0])) for index in range(500)]
+    assert set("".join(texts)) == set(ascii_uppercase)
+    assert set("".join(pictures.WORDS)) == set(ascii_uppercase)
     assert all(3 <= len(text) <= 9 for text in texts)
     assert len({pictures.letter(1, index).rows for index in range(100)}) == 100
 
