@@ -17,9 +17,10 @@ letters as they are; screen and printed are fonts, clean and at level 3; strokes
                         on the first --tesseract-count pictures, as it is slow; left out where it is not installed
 
 letters: matches of a Levenshtein alignment with the truth, as a share of the true letters, upper and lower case alike;
-of single letters, answers that are this letter and nothing else. words: answers without a mistake. as many: answers
-with as many letters as there are. boxes: true letters of whose box some answered box covers 0.5 (intersection over
-union), and the mean of the best one's. ms: a picture's mean, in `jobs` processes at a time.
+of single letters, answers that are this letter and nothing else. extra: letters answered that are not there, thus also
+those answered for others, as a share of the true letters too. words: answers without a mistake. as many: answers with
+as many letters as there are. boxes: true letters of whose box some answered box covers 0.5 (intersection over union),
+and the mean of the best one's. ms: a picture's mean, in `jobs` processes at a time.
 
 Then: how many of EMNIST's test images, as pictures of 28x28 pixels, are read as the network reads them directly, and
 the median seconds from a 12-megapixel JPEG to its letters.
@@ -32,11 +33,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -45,9 +44,9 @@ from typing import Any
 
 import numpy as np
 import pictures
-from camera import Box
 from glyphs import REAL, test_letters
 from pictures import Picture
+from scores import Answer, Score, align, table
 from tqdm import tqdm
 
 from lettergpu.errors import LettergpuError
@@ -61,10 +60,7 @@ SETS = {str(level): (level, "emnist") for level in range(1, 6)}
 SETS |= {"enlarged": (1, "enlarged"), "screen": (0, "font"), "printed": (3, "font"), "strokes": (0, "strokes")}
 KINDS = {"words": pictures.word, "letters": pictures.letter}
 SHOWN = 24  # pictures of a set and kind on a contact sheet
-COMMONEST = 20  # errors listed
 ROOT = Path(__file__).resolve().parents[2]
-
-Answer = tuple[str, list[Box]]  # what was read, and where
 
 
 @cache
@@ -120,80 +116,6 @@ READERS: dict[str, Callable[[Picture, bool, str | None], Answer]] = {
 }
 
 
-def align(true: str, read: str) -> list[tuple[str, str]]:
-    """Pairs of letters of an alignment with the fewest edits and, of those, the most matches; "" where one has none."""
-    best: list[list[tuple[int, int, int, int]]] = []  # edits, minus matches, and the step back in either word
-    for i in range(len(true) + 1):
-        best.append([])
-        for j in range(len(read) + 1):
-            ways = [(0, 0, 0, 0)] if i == j == 0 else []
-            if i and j:
-                same = true[i - 1] == read[j - 1]
-                ways.append((best[i - 1][j - 1][0] + (not same), best[i - 1][j - 1][1] - same, 1, 1))
-            if i:
-                ways.append((best[i - 1][j][0] + 1, best[i - 1][j][1], 1, 0))
-            if j:
-                ways.append((best[i][j - 1][0] + 1, best[i][j - 1][1], 0, 1))
-            best[i].append(min(ways))
-    pairs = []
-    i, j = len(true), len(read)
-    while i or j:
-        back, across = best[i][j][2:]
-        pairs.append((true[i - back : i], read[j - across : j]))
-        i, j = i - back, j - across
-    return pairs[::-1]
-
-
-def overlap(one: Box, other: Box) -> float:
-    """Intersection over union."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    both = max(0, width) * max(0, height)
-    areas = ((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return both / (sum(areas) - both)
-
-
-@dataclass
-class Score:
-    """Sums over the pictures that one reader has seen of one set and kind."""
-
-    seen: int = 0
-    letters: int = 0
-    matched: int = 0
-    right: int = 0
-    as_many: int = 0
-    more: int = 0
-    boxes: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    errors: Counter[str] = field(default_factory=Counter)
-
-    def add(self, picture: Picture, answer: Answer, seconds: float) -> None:
-        text, boxes = answer
-        pairs = align(picture.text, text)
-        self.seen += 1
-        self.letters += len(picture.text)
-        self.right += text == picture.text
-        # one letter read as two would match one of them
-        self.matched += text == picture.text if len(picture.text) == 1 else sum(a == b for a, b in pairs)
-        self.as_many += len(text) == len(picture.text)
-        self.more += len(text) > len(picture.text)
-        self.seconds += seconds
-        self.errors.update(f"{a or 'nothing'} as {b or 'nothing'}" for a, b in pairs if a != b)
-        if boxes:
-            self.boxes += [max(overlap(box, found) for found in boxes) for box in picture.boxes]
-        elif not text:
-            self.boxes += [0.0] * len(picture.boxes)
-
-    def row(self, has_boxes: bool) -> dict[str, Any]:
-        row: dict[str, Any] = {"pictures": self.seen, "letters": self.matched / self.letters}
-        row |= {"words": self.right / self.seen, "as_many": self.as_many / self.seen, "more": self.more / self.seen}
-        if has_boxes:
-            found = np.array(self.boxes)
-            row |= {"boxes": float((found >= 0.5).mean()), "overlap": float(found.mean())}
-        row["ms"] = 1000 * self.seconds / self.seen
-        return row | {"errors": dict(self.errors.most_common(COMMONEST))}
-
-
 Answers = dict[str, tuple[Answer, float]]  # by reader, and the seconds it took
 
 
@@ -222,7 +144,7 @@ def of_set(which: str, kind: str, options: argparse.Namespace, every: Callable[.
         for name, (answer, seconds) in answers.items():
             scores.setdefault(name, Score()).add(picture, answer, seconds)
         if len(shown) < SHOWN:
-            shown.append((picture, f"{picture.text}: {answers['lettergpu'][0][0]}"))
+            shown.append((picture, f"{' '.join(picture.text.split())}: {answers['lettergpu'][0][0]}"))
     if options.show:
         pictures.contact_sheet(shown).save(options.show / f"{which}-{kind}.png")
     return scores
@@ -259,22 +181,6 @@ def of_photo(rounds: int, seed: int, run: str | None) -> dict[str, Any]:
     true = "".join(photo.text.split())
     letters = sum(a == b for a, b in align(true, text)) / len(true)
     return {"seconds": statistics.median(seconds[1:]), "rounds": seconds[1:], "letters": letters}
-
-
-def table(rows: dict[str, dict[str, dict[str, Any]]]) -> list[str]:
-    lines = []
-    for kind in KINDS:
-        heads = ["letters", "words", "as many"] if kind == "words" else ["right"]
-        heads += ["boxes", "overlap"]
-        lines.append(f"  {kind:10}{'':18}" + "".join(f"{head:>10}" for head in heads) + f"{'ms':>8}{'pictures':>10}")
-        for which, of in rows.items():
-            for name, row in of[kind].items():
-                line = f"  {which if name == 'lettergpu' else '':10}{name:18}"
-                for head in heads:
-                    share = row.get({"right": "words", "as many": "as_many"}.get(head, head))
-                    line += f"{'':10}" if share is None else f"{100 * share:8.2f} %"
-                lines.append(line + f"{row['ms']:8.0f}{row['pictures']:10,}")
-    return lines
 
 
 def main() -> None:

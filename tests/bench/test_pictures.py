@@ -1,8 +1,3 @@
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from string import ascii_uppercase
 
 import glyphs
@@ -13,7 +8,6 @@ from glyphs import REAL, SOURCES
 from levels import LEVELS
 from scipy import ndimage
 
-BENCH = Path(__file__).parents[2] / "bench" / "accuracy"
 KINDS = {"word": pictures.word, "letter": pictures.letter}
 
 
@@ -110,47 +104,3 @@ def test_a_photo_has_twelve_megapixels_and_lines(emnist):
     tops = [top for _, top, _, _ in photo.boxes]
     first = len(photo.text.split("\n")[0].replace(" ", ""))
     assert max(tops[:first]) < min(bottom for *_, bottom in photo.boxes[first:])
-
-
-@pytest.mark.parametrize(
-    ("true", "read", "edits", "matches"),
-    [
-        ("SNOW", "SNOW", 0, 4),
-        ("SNOW", "SMW", 2, 2),
-        ("LINE", "UNE", 2, 2),
-        ("ABC", "BCA", 2, 2),
-        ("K", "LC", 2, 0),
-        ("AB", "BA", 2, 1),  # two substitutions are as few edits, but match nothing
-        ("", "A", 1, 0),
-        ("A", "", 1, 0),
-    ],
-)
-def test_letters_are_aligned_with_the_fewest_edits_and_then_the_most_matches(true, read, edits, matches):
-    reading = pytest.importorskip("reading")
-    pairs = reading.align(true, read)
-    assert ("".join(a for a, _ in pairs), "".join(b for _, b in pairs)) == (true, read)
-    assert (sum(a != b for a, b in pairs), sum(a == b for a, b in pairs)) == (edits, matches)
-
-
-def test_boxes_overlap_by_intersection_over_union():
-    reading = pytest.importorskip("reading")
-    assert reading.overlap((0, 0, 2, 2), (0, 0, 2, 2)) == 1
-    assert reading.overlap((0, 0, 2, 2), (1, 0, 3, 2)) == pytest.approx(1 / 3)
-    assert reading.overlap((0, 0, 2, 2), (2, 2, 3, 3)) == 0
-
-
-def test_the_benchmark_measures_every_reader(emnist, tmp_path):
-    pytest.importorskip("lettergpu.reading")
-    options = "--sets 1,screen --count 2 --tesseract-count 0 --squares 5 --rounds 0 --jobs 1 --json -"
-    command = [sys.executable, BENCH / "reading.py", "--show", tmp_path, *options.split()]
-    env = os.environ | {"LETTERGPU_EMNIST": str(emnist)}
-    result = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, env=env).stdout)
-    assert result["rows"].keys() == {"1", "screen"}
-    for kind in ("words", "letters"):
-        assert result["rows"]["1"][kind].keys() == {"lettergpu", "lettergpu, told", "kmeans", "network"}
-        assert result["rows"]["screen"][kind].keys() == {"lettergpu", "lettergpu, told", "kmeans"}
-        assert all(row["pictures"] == 2 for row in result["rows"]["1"][kind].values())
-        assert all(0 <= row["letters"] <= 1 for row in result["rows"]["1"][kind].values())
-    assert result["squares"]["images"] == 5
-    names = {f"{which}-{kind}.png" for which in ("1", "screen") for kind in ("words", "letters")}
-    assert {path.name for path in tmp_path.iterdir()} == names
