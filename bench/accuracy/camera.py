@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Callable
 
 import numpy as np
 from levels import Level, Range
@@ -11,6 +12,7 @@ from scipy import ndimage
 from sheet import Sheet, View
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom, in pixels; the last two are not part of it
+Table = Callable[[View, tuple[int, int], np.random.Generator], tuple[np.ndarray, np.ndarray]]  # as paper.beside
 
 
 def photograph(
@@ -20,24 +22,30 @@ def photograph(
     margin: Range,
     rng: np.random.Generator,
     frame: tuple[int, int] | None = None,
+    table: Table | None = None,
 ) -> tuple[np.ndarray, list[Box]]:
     """The sheet on paper, seen by a camera: float32 (h, w, 3) from 0 to 1, and where its letters are.
 
-    margin: of paper around them, in heights of a letter. frame: width and height of the picture, else as they need.
+    margin: of the picture around them, in heights of a letter. frame: width and height of the picture, else as they
+    need. table: what lies around the paper, else as often as the level has it, on a side or two.
     """
     view = _view(sheet, height, level, margin, rng, frame)
     owner = ndimage.map_coordinates(sheet.owner, (view.v, view.u), order=0)
-    boxes = [(across.start, down.start, across.stop, down.stop) for down, across in ndimage.find_objects(owner)]
     ink = ndimage.map_coordinates(sheet.ink, (view.v, view.u), order=1, output=np.float32)
     reflected = written(ink, owner > 0, view, sheet, level, rng)
     light = _light(view, level, rng)
-    if rng.random() < level.table:
-        away, table = beside(view, sheet.ink.shape, rng)
-        reflected += np.clip(away, 0, 1)[..., None] * (table - reflected)
+    if table or rng.random() < level.table:
+        away, seen = (table or beside)(view, sheet.ink.shape, rng)
+        reflected += np.clip(away, 0, 1)[..., None] * (seen - reflected)
         light *= 1 - 0.3 * np.exp(-np.clip(away, 0, None) / (0.08 * height)) * (away > 0)  # the paper's own shadow
     # light is linear, a picture's numbers are about its square root
     picture = np.clip(reflected, 0.02, 1) * np.sqrt(np.clip(light, 0.02, None))[..., None]
-    return _exposed(picture, height, level, rng), boxes
+    return _exposed(picture, height, level, rng), boxes_of(owner)
+
+
+def boxes_of(owner: np.ndarray) -> list[Box]:
+    """Where each letter is, of the number of the letter that each pixel is of, from 1."""
+    return [(across.start, down.start, across.stop, down.stop) for down, across in ndimage.find_objects(owner)]
 
 
 def _view(

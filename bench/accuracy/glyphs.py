@@ -24,6 +24,7 @@ Source = Callable[[str, float, float, np.random.Generator], Glyph]
 
 REAL = ("emnist", "enlarged")  # sources of test letters, written by one pen or as they are
 SOURCES = (*REAL, "font", "strokes")
+AROUND = 4  # pixels about a mark, as it is drawn
 
 
 @cache
@@ -106,6 +107,20 @@ def in_font(face: str, case: Callable[[str], str]) -> Source:
     def glyph(character: str, height: float, pen: float, rng: np.random.Generator) -> Glyph:
         image, below = fonts.drawn(case(character), face, round(height / fonts.CAPITAL))
         return cropped(fonts.opacity(image)), below, -1
+
+    return glyph
+
+
+def with_marks(source: Source, file: str) -> Source:
+    """A source whose letters are another's, and whose marks and digits are of this font."""
+
+    def glyph(character: str, height: float, pen: float, rng: np.random.Generator) -> Glyph:
+        if character in ascii_uppercase:
+            return source(character, height, pen, rng)
+        image, below = fonts.drawn(character, file, round(height / fonts.CAPITAL), AROUND)
+        ink = fonts.opacity(image)
+        lowest = np.flatnonzero((ink > 0.2).any(axis=1))[-1]
+        return cropped(ink), below + AROUND - (len(ink) - 1 - int(lowest)), -1
 
     return glyph
 

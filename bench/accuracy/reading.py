@@ -1,20 +1,24 @@
 """How well letters are read out of pictures whose truth is known (pictures.py), by lettergpu and by others.
 
-python bench/accuracy/reading.py [--sets 1,2,3,4,5,enlarged,screen,printed,strokes] [--count 1000]
-                                 [--tesseract-count 200] [--seed 0] [--squares 20800] [--rounds 5] [--jobs N]
-                                 [--run RUN] [--show DIR] [--json FILE|-]
+python bench/accuracy/reading.py [--sets 1,2,3,4,5,enlarged,screen,printed,strokes,note,crop,pencil,pale,camera,marks]
+                                 [--count 1000] [--tesseract-count 200] [--seed 0] [--squares 20800] [--rounds 5]
+                                 [--jobs N] [--run RUN] [--show DIR] [--json FILE|-]
 
-Needs EMNIST's test letters in the folder that LETTERGPU_EMNIST names. Every set has `count` words and as many single
-letters. Sets 1 to 5 are handwriting at these levels, the letters written anew by one pen; enlarged is level 1 with the
-letters as they are; screen and printed are fonts, clean and at level 3; strokes are drawn on a canvas. The readers:
+Needs EMNIST's test letters in the folder that LETTERGPU_EMNIST names. Every set has `count` pictures of words and as
+many of single letters. Sets 1 to 5 are handwriting at these levels, the letters written anew by one pen; enlarged is
+level 1 with the letters as they are; screen and printed are fonts, clean and at level 3; strokes are drawn on a canvas.
+The others are pictures as people take them, of up to three words (kinds.py): a note on a table, letters that touch the
+border, pencil, pale colours, a small camera, and marks and digits among the letters, which are not to be answered and
+of which there are no single letters. The readers:
 
     lettergpu           as it comes: it finds out itself whether there is one letter, and which are ink
     lettergpu, told     that this is a single letter, or that it is text, as Tesseract is told
     kmeans              the report's own workaround, binarize="kmeans": single letters as they are; of words each letter
                         alone, cut out along its true box, which is generous to it
-    network             the network alone, on the test images that the letters were made of: what no picture changed
-    tesseract           Debian's tesseract-ocr, --psm 8 for words and 10 for letters, only letters allowed, one thread;
-                        on the first --tesseract-count pictures, as it is slow; left out where it is not installed
+    network             the network alone, on the test images that the letters were made of: what no picture changed;
+                        of pictures whose letters all are test images
+    tesseract           Debian's tesseract-ocr, --psm 8 for a word, 6 for lines, 10 for a letter, only letters allowed,
+                        one thread; on the first --tesseract-count pictures, as it is slow; left out where there is none
 
 letters: matches of a Levenshtein alignment with the truth, as a share of the true letters, upper and lower case alike;
 of single letters, answers that are this letter and nothing else. extra: letters answered that are not there, thus also
@@ -42,9 +46,10 @@ from pathlib import Path
 from string import ascii_letters, ascii_uppercase
 from typing import Any
 
+import kinds
 import numpy as np
 import pictures
-from glyphs import REAL, test_letters
+from glyphs import test_letters
 from pictures import Picture
 from scores import Answer, Score, align, table
 from tqdm import tqdm
@@ -56,9 +61,23 @@ sys.path.append(str(Path(__file__).parents[1] / "speed"))
 
 from rounds import publish, usable_cores  # of speed/
 
-SETS = {str(level): (level, "emnist") for level in range(1, 6)}
-SETS |= {"enlarged": (1, "enlarged"), "screen": (0, "font"), "printed": (3, "font"), "strokes": (0, "strokes")}
-KINDS = {"words": pictures.word, "letters": pictures.letter}
+Set = dict[str, Callable[..., Picture]]  # makes a picture of words, or of a letter: (index=, seed=)
+
+
+def composed(level: int, source: str) -> Set:
+    make = {"words": pictures.word, "letters": pictures.letter}
+    return {kind: partial(one, level, source=source) for kind, one in make.items()}
+
+
+def taken(kind: str) -> Set:
+    single = {"letters": partial(kinds.letter, kind)} if kinds.KINDS[kind].single else {}
+    return {"words": partial(kinds.words, kind), **single}
+
+
+SETS = {str(level): composed(level, "emnist") for level in range(1, 6)}
+SETS |= {"enlarged": composed(1, "enlarged"), "screen": composed(0, "font")}
+SETS |= {"printed": composed(3, "font"), "strokes": composed(0, "strokes")}
+SETS |= {kind: taken(kind) for kind in kinds.KINDS}
 SHOWN = 24  # pictures of a set and kind on a contact sheet
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,7 +100,8 @@ def by_kmeans(picture: Picture, single: bool, run: str | None) -> Answer:
     cuts = []
     for left, top, right, bottom in picture.boxes:
         around = max(2, round(0.1 * max(right - left, bottom - top)))  # some paper, without which there is no ink
-        cut = image.crop((left - around, top - around, right + around, bottom + around))
+        corner = min(right + around, image.width), min(bottom + around, image.height)
+        cut = image.crop((max(left - around, 0), max(top - around, 0), *corner))
         cuts.append(_read(reader, cut, form="single", binarize="kmeans")[0][:1])
     return "".join(cuts), []
 
@@ -100,7 +120,8 @@ def by_network(picture: Picture, single: bool, run: str | None) -> Answer:
 
 
 def by_tesseract(picture: Picture, single: bool, run: str | None) -> Answer:
-    command = ["tesseract", "stdin", "stdout", "--psm", "10" if single else "8"]
+    form = "10" if single else "6" if "\n" in picture.text else "8"
+    command = ["tesseract", "stdin", "stdout", "--psm", form]
     command += ["-c", f"tessedit_char_whitelist={ascii_letters}"]
     alone = os.environ | {"OMP_THREAD_LIMIT": "1"}
     result = subprocess.run(command, input=picture.file, capture_output=True, check=True, env=alone)
@@ -121,11 +142,10 @@ Answers = dict[str, tuple[Answer, float]]  # by reader, and the seconds it took
 
 def measure(index: int, which: str, kind: str, seed: int, tesseract: int, run: str | None) -> tuple[Picture, Answers]:
     """One picture, read by all readers."""
-    level, source = SETS[which]
-    picture = KINDS[kind](level, index, seed, source)
+    picture = SETS[which][kind](index=index, seed=seed)
     answers = {}
     for name, read in READERS.items():
-        if (name == "tesseract" and index >= tesseract) or (name == "network" and source not in REAL):
+        if (name == "tesseract" and index >= tesseract) or (name == "network" and min(picture.rows) < 0):
             continue
         began = time.perf_counter()
         answer = read(picture, kind == "letters", run)
@@ -218,7 +238,7 @@ def main() -> None:
         every = partial(pool.map, chunksize=4) if pool else map
         for which in chosen if options.count else ():
             rows[which] = {}
-            for kind in KINDS:
+            for kind in SETS[which]:
                 scores = of_set(which, kind, options, every)
                 rows[which][kind] = {name: score.row(name.startswith("lettergpu")) for name, score in scores.items()}
     lines = table(rows) if rows else []

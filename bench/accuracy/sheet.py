@@ -74,3 +74,15 @@ def set_lines(
         sheet[there] = np.maximum(sheet[there], ink)
         owner[there][ink > 0.4] = number
     return Sheet(sheet, owner, rows, 2 * reach - first[1], leading)
+
+
+def stacked(upper: Sheet, lower: Sheet, gap: int) -> Sheet:
+    """A sheet above another, `gap` pixels apart, both from the left; the baseline is the lower one's."""
+    start = len(upper.ink) + gap
+    shape = (start + len(lower.ink), max(upper.ink.shape[1], lower.ink.shape[1]))
+    ink, owner = np.zeros(shape, np.float32), np.zeros(shape, np.int16)
+    for sheet, y, before in ((upper, 0, 0), (lower, start, len(upper.rows))):
+        there = np.s_[y : y + len(sheet.ink), : sheet.ink.shape[1]]
+        ink[there] = sheet.ink
+        owner[there] = np.where(sheet.owner, sheet.owner + before, 0)
+    return Sheet(ink, owner, [*upper.rows, *lower.rows], start + lower.baseline, lower.leading)
