@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and of which no more is read than files of their kind hold."""
+"""Files that appear whole or not at all, of which no more is read than their kind holds; folders with one writer."""
 
 import json
 import math
@@ -13,6 +13,11 @@ import platformdirs
 from safetensors import SafetensorError, safe_open
 
 from .errors import LettergpuError, brief
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
 
 MOST_HEADER = 1 << 20  # bytes of a .safetensors file's header; those of a thousand layers take a tenth
 
@@ -34,6 +39,38 @@ def replacing(path: Path) -> Iterator[Path]:
         raise unwritable(path, error) from error
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Be the only one that holds a folder. The lock is the system's and leaves no file: who is killed lets go.
+
+    Where there are no such locks, on Windows and some network drives, nobody is kept out. Raises LettergpuError if
+    another process holds it.
+    """
+    if fcntl is None:
+        yield
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    try:
+        if not _locked(handle):
+            raise LettergpuError(f"{folder}: another lettergpu writes to it; wait until that has ended, or stop it")
+        yield
+    finally:
+        os.close(handle)
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # there are no locks
+        pass
+    return True
 
 
 def read_text(path: Path, most: int) -> str:

@@ -1,9 +1,13 @@
+import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from lettergpu import files
 from lettergpu.errors import LettergpuError, brief
-from lettergpu.files import read_json, read_text, replacing
+from lettergpu.files import held, read_json, read_text, replacing
 
 
 def test_who_reads_meanwhile_sees_the_old_file_whole(tmp_path):
@@ -26,6 +30,33 @@ def test_an_error_leaves_neither_half_a_file_nor_a_partial_one(tmp_path):
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(LettergpuError, match="file/inside/x cannot be written"), replacing(tmp_path / "file/inside/x"):
+        pass
+
+
+def test_who_is_killed_lets_go_of_a_folder(tmp_path):
+    code = "import sys, time; from pathlib import Path; from lettergpu.files import held\n"
+    code += "with held(Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(LettergpuError, match="another lettergpu writes to it"), held(tmp_path):
+            pass
+        holder.kill()
+    with held(tmp_path):
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_where_a_folder_cannot_be_locked_nobody_is_kept_out(tmp_path, monkeypatch):
+    def unsupported(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(files.fcntl, "flock", unsupported)
+    with held(tmp_path), held(tmp_path):
+        pass
+    monkeypatch.setattr(files, "fcntl", None)
+    with held(tmp_path), held(tmp_path):
+        pass
+    monkeypatch.undo()
+    with pytest.raises(LettergpuError, match="nowhere cannot be written"), held(tmp_path / "nowhere"):
         pass
 
 

@@ -2,13 +2,18 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..config import Config, option
 from ..errors import LettergpuError
 from .options import VIEWS_HELP, Data, DeviceName, SplitName, flag, parse_hidden, setting
+
+if TYPE_CHECKING:
+    from ..backends.device import Device
+    from ..data.letters import Letters
+    from ..training.runs import Run
 
 TURNED = f"{Config.rotation_chance:.0%} of the images by {{:.0f}} to {{:.0f}} degrees".format(*Config.rotation_degrees)
 AUGMENT = f"rotate turns {TURNED}; affine turns, shifts, stretches, shears all; elastic bends too."
@@ -115,19 +120,27 @@ def train(
     from ..backends.libraries import resolve
     from ..data.letters import load_letters
     from ..training.runs import Run
+    from . import progress
+
+    if resume:
+        with Run.resume(resume, changes, warm_restart=warm_restart) as run:
+            place, why = resolve(run.config.device, run.config.precision)
+            letters = load_letters(run.config.data, run.config.split, progress.drawing)
+            run.go_on_with(letters)
+            _follow(run, letters, place, why)
+        return
+    config = replace(Config.from_file(recipe) if recipe else Config(), **changes)
+    place, why = resolve(config.device, config.precision)
+    letters = load_letters(config.data, config.split, progress.drawing)
+    with Run.create(out, replace(config, data=letters.source), letters) as run:
+        _follow(run, letters, place, why)
+
+
+def _follow(run: "Run", letters: "Letters", place: "Device", why: str) -> None:
+    """Train, evaluate, and show both. why: that device."""
     from . import console, progress
     from .plots import draw_run
 
-    if resume:
-        run = Run.resume(resume, changes, warm_restart=warm_restart)
-        place, why = resolve(run.config.device, run.config.precision)
-        letters = load_letters(run.config.data, run.config.split, progress.drawing)
-        run.go_on_with(letters)
-    else:
-        config = replace(Config.from_file(recipe) if recipe else Config(), **changes)
-        place, why = resolve(config.device, config.precision)
-        letters = load_letters(config.data, config.split, progress.drawing)
-        run = Run.create(out, replace(config, data=letters.source), letters)
     console.heading(run, letters, f"{place.name} ({why})")
     progress.follow(run, letters, place)
     summary = run.finish(letters, place, evaluating=progress.evaluating, draw=draw_run)

@@ -3,7 +3,8 @@
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ..config import Config
 from ..data import SIDE
 from ..data.letters import Examples, Letters
 from ..errors import LettergpuError, brief
-from ..files import read_json, replacing
+from ..files import held, read_json, replacing
 from ..nn.losses import LOSSES
 from ..nn.network import CHUNK, Network
 from ..nn.pixels import assemble
@@ -87,39 +88,49 @@ def train(
     The summary of a training whose loss became NaN says so: "diverged", the epoch in which it did. draw: as
     `Run.finish` takes it.
     """
+    with _begun(place, row) as run:
+        written, diverged, report = time.monotonic(), None, None
+        try:
+            for report in fit(run.config, place.letters, device=place.device, state=run.state, on_batch=on_batch):
+                stop, done = interrupted(), report.state.finished(run.config)
+                write = stop or done or time.monotonic() - written > EVERY
+                run.record(report, write=write)
+                on_epoch(run)
+                if write:
+                    written = time.monotonic()
+                if stop and not done:
+                    return None
+        except Diverged:
+            diverged = (run.state.epoch if run.state else 0) + 1
+            if report is not None:
+                run.write(report.network)
+        if run.state is None:  # not one epoch
+            data = {"fingerprint": place.letters.fingerprint}
+            summary: dict[str, Any] = {"seconds": 0.0, "epochs": 0, "data": data}
+        else:
+            summary = run.finish(place.letters, place.device, draw=draw)
+        if diverged:
+            summary["diverged"] = diverged
+            with replacing(run.folder / "summary.json") as partial:
+                partial.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        return summary
+
+
+@contextmanager
+def _begun(place: Place, row: Row) -> Iterator[Run]:
+    """The row's run, as far as it has come; a new one if that is before its first checkpoint, or drawn otherwise."""
     folder, config = place.of(row), replace(row.config, data=place.letters.source)
     last = folder / checkpoint.LAST
     if last.is_file() and checkpoint.read(last).draws == checkpoint.DRAWS:
-        run = Run.resume(folder, {})
-        run.go_on_with(place.letters)
-    else:  # stopped before its first checkpoint, or begun by a version that drew otherwise
-        shutil.rmtree(folder, ignore_errors=True)
-        run = Run.create(folder, config, place.letters)
-    written, diverged, report = time.monotonic(), None, None
-    try:
-        for report in fit(run.config, place.letters, device=place.device, state=run.state, on_batch=on_batch):
-            stop, done = interrupted(), report.state.finished(run.config)
-            write = stop or done or time.monotonic() - written > EVERY
-            run.record(report, write=write)
-            on_epoch(run)
-            if write:
-                written = time.monotonic()
-            if stop and not done:
-                return None
-    except Diverged:
-        diverged = (run.state.epoch if run.state else 0) + 1
-        if report is not None:
-            run.write(report.network)
-    if run.state is None:  # not one epoch
-        data = {"fingerprint": place.letters.fingerprint}
-        summary: dict[str, Any] = {"seconds": 0.0, "epochs": 0, "data": data}
-    else:
-        summary = run.finish(place.letters, place.device, draw=draw)
-    if diverged:
-        summary["diverged"] = diverged
-        with replacing(folder / "summary.json") as partial:
-            partial.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    return summary
+        with Run.resume(folder, {}) as run:
+            run.go_on_with(place.letters)
+            yield run
+        return
+    if folder.is_dir():
+        with held(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+    with Run.create(folder, config, place.letters) as run:
+        yield run
 
 
 def multi_angle(network: Network, test: Examples) -> dict[str, float]:

@@ -22,7 +22,7 @@ from ..backends.device import Device
 from ..config import Config
 from ..data.letters import Examples, Letters
 from ..errors import LettergpuError, brief
-from ..files import replacing, unwritable
+from ..files import held, replacing, unwritable
 from ..nn.network import Network
 from . import checkpoint
 from .calibration import calibrate
@@ -31,6 +31,8 @@ from .metrics import Evaluation, evaluate
 from .schedules import over_epochs
 
 METRICS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+SETTINGS = "config.toml"
+LEFTOVERS = ".*.part"  # of a write that was killed
 LINE = 200  # bytes of a line of metrics.csv, at most
 
 
@@ -43,7 +45,7 @@ def _unseen(images: int) -> Iterator[Callable[[int], None]]:
 class Run:
     """rows: the lines of metrics.csv. state: where the training stands, None before the first epoch.
 
-    made_folder: whether the folder is this run's own making.
+    resumed: whether it is an earlier run's folder. made_folder: whether the folder is this run's own making.
     """
 
     folder: Path
@@ -51,59 +53,88 @@ class Run:
     fingerprint: str
     rows: list[dict[str, float]] = field(default_factory=list)
     state: State | None = None
+    resumed: bool = False
     made_folder: bool = False
     written_best: int = 0  # the epoch of the network in best.safetensors, as far as is known
     _last: checkpoint.Checkpoint | None = None  # what last.safetensors held when it was gone on with
 
     @classmethod
-    def create(cls, out: Path | None, config: Config, letters: Letters) -> "Run":
-        """A new folder, by default runs/DATE-TIME-SHAPE-ACTIVATION. Raises LettergpuError if `out` holds anything."""
+    @contextmanager
+    def create(cls, out: Path | None, config: Config, letters: Letters) -> Iterator["Run"]:
+        """A new folder, by default runs/DATE-TIME-SHAPE-ACTIVATION, that nobody else writes to meanwhile.
+
+        Raises LettergpuError if `out` holds anything.
+        """
         letters.hold_out(config.validation, config.seed)  # refused before all else
         made_folder = out is None or not out.exists()
-        run = cls(_claim_folder(out, config), config, letters.fingerprint, made_folder=made_folder)
-        run._write_text("config.toml", config.to_toml())
-        return run
+        with held(folder := _claim_folder(out, config)):
+            run = cls(folder, config, letters.fingerprint, made_folder=made_folder)
+            run._clear()
+            run._write_text(SETTINGS, config.to_toml())
+            yield run
 
     @classmethod
-    def resume(cls, folder: Path, changes: dict[str, Any], *, warm_restart: bool = False) -> "Run":
-        """An earlier run as it stood after its last finished epoch.
+    @contextmanager
+    def resume(cls, folder: Path, changes: dict[str, Any], *, warm_restart: bool = False) -> Iterator["Run"]:
+        """An earlier run as it stood after its last finished epoch, that nobody else writes to meanwhile.
 
-        changes: settings that may differ from now on. warm_restart: the learning rate of epochs beyond those that were
-        planned, as `over_epochs` takes it. Raises LettergpuError where the run cannot go on, or not so.
+        One that was killed before its first epoch is begun. changes: settings that may differ from now on.
+        warm_restart: the learning rate of epochs beyond those that were planned, as `over_epochs` takes it. Raises
+        LettergpuError where the run cannot go on, or not so, or another process writes to it.
         """
+        try:
+            is_run = (folder / checkpoint.LAST).is_file() or _is_to_begin(folder)
+        except OSError as error:
+            raise LettergpuError(f"--resume {folder}: it cannot be read ({error.strerror})") from error
+        if not is_run:
+            raise LettergpuError(f"--resume {folder}: it holds no {checkpoint.LAST}, so no epoch to go on from")
+        with held(folder):
+            yield cls._as_it_stands(folder, changes, warm_restart)
+
+    @classmethod
+    def _as_it_stands(cls, folder: Path, changes: dict[str, Any], warm_restart: bool) -> "Run":
         path = folder / checkpoint.LAST
         if not path.is_file():
-            raise LettergpuError(f"--resume {folder}: it holds no {checkpoint.LAST}, so no epoch to go on from")
+            config = _gone_on(folder, Config.from_file(folder / SETTINGS), None, changes, warm_restart)
+            return cls(folder, config, "", resumed=True)
         last = checkpoint.read(path)
         if last.state is None:
             raise LettergpuError(f"--resume {folder}: {path} holds a network but no training state")
         if last.draws != checkpoint.DRAWS:
             raise LettergpuError(
                 f"--resume {folder}: another version of lettergpu drew its orders and distortions in another way, so "
-                f"its training cannot go on as it began; begin it again with --recipe {folder / 'config.toml'}"
+                f"its training cannot go on as it began; begin it again with --recipe {folder / SETTINGS}"
             )
         rows = read_metrics(folder / "metrics.csv", last.state.epoch)
         config = _gone_on(folder, last.config, last.state, changes, warm_restart)
-        return cls(folder, config, last.fingerprint, rows, last.state, _last=last)
+        return cls(folder, config, last.fingerprint, rows, last.state, resumed=True, _last=last)
 
     def go_on_with(self, letters: Letters) -> None:
         """Take up an earlier run again. Raises LettergpuError if it was trained on other letters so far."""
-        if letters.fingerprint != self.fingerprint:
+        if self.state is None:
+            letters.hold_out(self.config.validation, self.config.seed)  # refused before all else
+            self.fingerprint = letters.fingerprint
+        elif letters.fingerprint != self.fingerprint:
             raise LettergpuError(
                 f"--resume {self.folder}: it was trained on other letters than {letters.description}; "
                 "name its own with --data"
             )
         self.config = replace(self.config, data=letters.source)
-        for leftover in self.folder.glob(".*.part"):  # of a write that was killed
-            leftover.unlink()
-        self._write_text("config.toml", self.config.to_toml())
+        self._clear()
+        self._write_text(SETTINGS, self.config.to_toml())
         if self._last and self._last.config != self.config:  # killed at once, it goes on as is said now
             kept = self._last.network, self.config, self.fingerprint, self.state
             checkpoint.save(self.folder / checkpoint.LAST, *kept)
 
+    def _clear(self) -> None:
+        for leftover in self.folder.glob(LEFTOVERS):
+            leftover.unlink()
+
     def discard(self) -> None:
-        """Take back a run that came to no epoch: what it wrote, and the folder if it made it."""
-        for name in ("config.toml", "metrics.csv", checkpoint.BEST):
+        """Take back a run that came to no epoch: what it wrote, and the folder if it made it; not an earlier run's."""
+        if self.resumed:
+            return
+        for name in (SETTINGS, "metrics.csv", checkpoint.BEST):
             (self.folder / name).unlink(missing_ok=True)
         if self.made_folder:
             self.folder.rmdir()
@@ -111,7 +142,8 @@ class Run:
     def record(self, report: EpochReport, *, write: bool = True) -> None:
         """Write what an epoch came to, or keep it until the next call that does.
 
-        `last` is written at the end: a crash before it makes the epochs since the one before it run again.
+        A crash before `last` is written makes the epochs since the one before it run again; after it, nothing is lost:
+        `best` follows from it.
         """
         self.rows.append({name: getattr(report, name) for name in METRICS})
         self.state = report.state
@@ -127,10 +159,10 @@ class Run:
             writer.writerow(METRICS)
             writer.writerows([f"{row[name]:.8g}" for name in METRICS] for row in self.rows)
         identity = network, self.config, self.fingerprint, self.state
+        checkpoint.save(self.folder / checkpoint.LAST, *identity)
         if self.state.best_epoch > self.written_best:
             checkpoint.save(self.folder / checkpoint.BEST, *identity, best=True)
             self.written_best = self.state.best_epoch
-        checkpoint.save(self.folder / checkpoint.LAST, *identity)
 
     def finish(
         self,
@@ -191,10 +223,9 @@ def _claim_folder(out: Path | None, config: Config) -> Path:
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
-            if out and (not out.is_dir() or any(out.iterdir())):
-                raise LettergpuError(
-                    f"--out {out}: it exists already; choose another, or go on with --resume {out}"
-                ) from None
+            if out and (not out.is_dir() or {*out.iterdir()} - {*out.glob(LEFTOVERS)}):
+                hint = f", or go on with --resume {out}" if (out / SETTINGS).is_file() else ""
+                raise LettergpuError(f"--out {out}: it exists already; choose another{hint}") from None
             if not out:
                 continue
         except OSError as error:
@@ -203,9 +234,19 @@ def _claim_folder(out: Path | None, config: Config) -> Path:
     raise AssertionError
 
 
-def _gone_on(folder: Path, config: Config, state: State, changes: dict[str, Any], warm_restart: bool) -> Config:
+def _is_to_begin(folder: Path) -> bool:
+    """Whether a run was killed there before its first epoch: its settings are there, and nothing that it trained."""
+    trained = (checkpoint.LAST, checkpoint.BEST, "summary.json")
+    return (folder / SETTINGS).is_file() and not any((folder / name).exists() for name in trained)
+
+
+def _gone_on(folder: Path, config: Config, state: State | None, changes: dict[str, Any], warm_restart: bool) -> Config:
     """The settings with which a run goes on. Raises LettergpuError where they ask for what it cannot do."""
     epochs = changes.get("epochs", config.epochs)
+    if state is None:
+        if warm_restart:
+            raise LettergpuError(f"--warm-restart: {folder} has not begun yet; leave it out")
+        return replace(config, **changes)
     if epochs < state.epoch:
         raise LettergpuError(f"--epochs {epochs}: {folder} has done {state.epoch} already; give more, or leave it out")
     if warm_restart and epochs <= config.epochs:

@@ -267,6 +267,17 @@ def test_killed_and_resumed_is_bit_for_bit_the_same(folder, tmp_path):
     assert [line.rsplit(",", 1)[0] for line in lines[0]] == [line.rsplit(",", 1)[0] for line in lines[1]]
 
 
+def test_a_run_that_is_being_written_is_not_gone_on_with(folder, tmp_path):
+    with start(folder, "--epochs", "5000", "--patience", "0", "--out", "run") as process:
+        wait_for(process, "epoch   1 ")
+        message = complaint(lettergpu_("train", "--resume", "run", cwd=tmp_path))
+        assert "run: another lettergpu writes to it; wait until that has ended, or stop it" in message
+        process.kill()
+    done = checkpoint.read(tmp_path / "run/last.safetensors").state.epoch
+    resumed = lettergpu_("train", "--resume", "run", "--epochs", done + 1, cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+
+
 def test_interrupt_finishes_the_epoch_and_says_how_to_go_on(folder, tmp_path):
     with start(folder, "--epochs", "5000", "--patience", "0", "--out", "run") as process:
         wait_for(process, "epoch   2 ")
@@ -443,8 +454,11 @@ def test_a_full_disk_is_said_in_a_line(folder, tmp_path):
 
     words = ("--data", folder, *QUICK, "--out", "run")
     message = complaint(lettergpu_("train", *words, cwd=tmp_path, preexec_fn=small_files_only))
-    assert "best.safetensors cannot be written (File too large)" in message
+    assert "last.safetensors cannot be written (File too large)" in message
     assert list((tmp_path / "run").glob("*.safetensors")) == []
+    message = complaint(lettergpu_("train", *words, cwd=tmp_path))
+    assert "--out run: it exists already; choose another, or go on with --resume run" in message
+    assert lettergpu_("train", "--resume", "run", cwd=tmp_path).returncode == 0  # with room on the disk
 
 
 def test_a_refused_resume_changes_nothing(run, folder, tmp_path):

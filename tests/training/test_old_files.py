@@ -45,7 +45,8 @@ def test_a_network_answers_as_it_did(name, answers, few_letters):
 
 def test_a_run_that_was_drawn_otherwise_does_not_go_on():
     """It would end elsewhere than it would have, and nobody would see it; its network and its state are read."""
-    with pytest.raises(LettergpuError, match=r"--resume .*run: another version .* drew .*--recipe .*config.toml"):
-        Run.resume(OLD / "run", {})
+    drawn_otherwise = r"--resume .*run: another version .* drew .*--recipe .*config.toml"
+    with pytest.raises(LettergpuError, match=drawn_otherwise), Run.resume(OLD / "run", {}):
+        pass
     last = checkpoint.read(OLD / "run" / checkpoint.LAST)
     assert (last.state.epoch, last.network.batch_norm, last.draws) == (2, True, "")

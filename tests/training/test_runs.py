@@ -3,16 +3,19 @@
 import csv
 import json
 import shutil
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from lettergpu import files
 from lettergpu.backends.device import CPU
 from lettergpu.config import Config
 from lettergpu.errors import LettergpuError
-from lettergpu.training import checkpoint
+from lettergpu.training import checkpoint, runs
 from lettergpu.training.loop import fit
 from lettergpu.training.runs import METRICS, Run, read_metrics
 
@@ -75,9 +78,8 @@ def test_no_more_is_read_than_the_epochs_have(tmp_path):
 # Going on
 
 
-CONFIG = Config(
-    hidden=(6,), epochs=4, batch_size=80, schedule="cosine", augment="none", moment_norm=False, device="cpu"
-)
+SMALL = {"hidden": (6,), "batch_size": 80, "augment": "none", "moment_norm": False}
+CONFIG = Config(data="test", device="cpu", epochs=4, **SMALL)
 
 
 def train(run, letters, until=None):
@@ -91,10 +93,15 @@ def train(run, letters, until=None):
     return run
 
 
+def begun(folder, letters, config=CONFIG, until=None):
+    with Run.create(folder, config, letters) as run:
+        return train(run, letters, until)
+
+
 def resumed(folder, letters, until=None, *, warm_restart=False, **changes):
-    run = Run.resume(folder, changes, warm_restart=warm_restart)
-    run.go_on_with(letters)
-    return train(run, letters, until)
+    with Run.resume(folder, changes, warm_restart=warm_restart) as run:
+        run.go_on_with(letters)
+        return train(run, letters, until)
 
 
 def content(folder):
@@ -109,7 +116,7 @@ def content(folder):
 @pytest.fixture
 def planned(tmp_path, few_letters):
     """A folder that has come to its end."""
-    return train(Run.create(tmp_path / "planned", CONFIG, few_letters), few_letters).folder
+    return begun(tmp_path / "planned", few_letters).folder
 
 
 @pytest.mark.parametrize("warm_restart", [False, True])
@@ -121,14 +128,14 @@ def test_a_longer_run_that_was_killed_is_the_one_that_was_not(killed, warm_resta
     whole = resumed(planned, few_letters, **asked).folder
     if killed < 4:
         shutil.rmtree(halves)
-        train(Run.create(halves, CONFIG, few_letters), few_letters, until=killed)
+        begun(halves, few_letters, until=killed)
         resumed(halves, few_letters, **asked)
     else:
         resumed(halves, few_letters, until=killed, **asked)
         resumed(halves, few_letters)
     assert content(halves) == content(whole)
-    anew = Run.create(tmp_path / "anew", Config.from_file(whole / "config.toml"), few_letters)
-    assert content(train(anew, few_letters).folder) == content(whole)
+    anew = begun(tmp_path / "anew", few_letters, Config.from_file(whole / "config.toml"))
+    assert content(anew.folder) == content(whole)
 
 
 def test_a_longer_run_goes_on_at_the_rate_that_it_had_come_to(planned, few_letters):
@@ -155,7 +162,7 @@ def test_what_a_run_cannot_do_is_refused_and_changes_nothing(changes, warm_resta
 
 
 def test_a_run_that_was_stopped_may_end_before_it_was_planned_to(few_letters, tmp_path, planned):
-    train(Run.create(tmp_path / "run", CONFIG, few_letters), few_letters, until=2)
+    begun(tmp_path / "run", few_letters, until=2)
     run = resumed(tmp_path / "run", few_letters, epochs=3)
     assert json.loads((run.folder / "summary.json").read_text())["epochs"] == 3
     assert content(run.folder)[0] == content(planned)[0][:4]
@@ -163,7 +170,7 @@ def test_a_run_that_was_stopped_may_end_before_it_was_planned_to(few_letters, tm
 
 def test_patience_that_has_run_out_is_said_when_more_epochs_are_asked_for(few_letters, tmp_path):
     impatient = replace(CONFIG, patience=1, epochs=50, learning_rate=1e-9)
-    run = train(Run.create(tmp_path / "run", impatient, few_letters), few_letters)
+    run = begun(tmp_path / "run", few_letters, impatient)
     assert run.state.epoch < 50
     with pytest.raises(LettergpuError, match=r"--epochs 60: .*run has ended by its patience, 1 epochs after"):
         resumed(run.folder, few_letters, epochs=60)
@@ -182,3 +189,110 @@ def test_a_run_whose_metrics_were_cut_goes_on_and_on(planned, few_letters):
     resumed(planned, few_letters, epochs=5)
     run = resumed(planned, few_letters, epochs=6)
     assert [row["epoch"] for row in run.rows] == [1, 2, 3, 5, 6]
+
+
+# Killed before the first epoch
+
+
+class Killed(BaseException):
+    """Nobody is there to tidy up."""
+
+
+@pytest.fixture
+def killed(tmp_path, few_letters):
+    """A folder whose run was killed before its first epoch, within a write."""
+    with Run.create(tmp_path / "killed", CONFIG, few_letters) as run:
+        (run.folder / ".metrics.csv.abc.part").write_text("epoch,")
+    return run.folder
+
+
+def test_a_run_that_was_killed_before_its_first_epoch_begins(killed, planned, few_letters):
+    assert content(resumed(killed, few_letters).folder) == content(planned)
+    assert not list(killed.glob(".*"))
+
+
+def test_what_a_run_that_begins_is_told_is_what_it_does(killed, planned, few_letters, tmp_path):
+    with pytest.raises(LettergpuError, match=r"--warm-restart: .*killed has not begun yet; leave it out"):
+        resumed(killed, few_letters, epochs=9, warm_restart=True)
+    plain = begun(tmp_path / "plain", few_letters, replace(CONFIG, epochs=6))
+    assert content(resumed(killed, few_letters, epochs=6).folder) == content(plain.folder)
+
+
+def test_a_run_killed_at_any_write_ends_as_if_it_were_not(planned, few_letters, tmp_path, monkeypatch):
+    ends = []
+    for number in count():
+        folder, writes = tmp_path / f"run-{number}", count()
+
+        @contextmanager
+        def until_killed(path, number=number, writes=writes):
+            if next(writes) == number:
+                raise Killed
+            with files.replacing(path) as partial:
+                yield partial
+
+        for module in (runs, checkpoint):
+            monkeypatch.setattr(module, "replacing", until_killed)
+        with suppress(Killed):
+            begun(folder, few_letters, until=2)
+            break
+        monkeypatch.undo()
+        ends.append(sorted(path.name for path in folder.iterdir()))
+        if ends[-1]:  # its settings were written
+            assert content(resumed(folder, few_letters).folder) == content(planned)
+        else:
+            assert content(begun(folder, few_letters).folder) == content(planned)
+    assert len(ends) == 1 + 2 * 3
+
+
+def test_discarding_leaves_what_was_there(killed, few_letters):
+    before = {path: path.read_bytes() for path in killed.glob("[a-z]*")}
+    with Run.resume(killed, {}) as run:
+        run.go_on_with(few_letters)
+        run.discard()
+    assert {path: path.read_bytes() for path in killed.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", [checkpoint.BEST, "summary.json"])
+def test_what_was_trained_is_not_begun_anew(name, planned, few_letters):
+    for path in planned.iterdir():
+        if path.name not in (name, "config.toml"):
+            path.unlink()
+    before = {path: path.read_bytes() for path in planned.iterdir()}
+    with pytest.raises(LettergpuError, match=r"--resume .*planned: it holds no last.safetensors"):
+        resumed(planned, few_letters)
+    assert {path: path.read_bytes() for path in planned.iterdir()} == before
+
+
+def test_only_a_run_is_to_be_gone_on_with(planned, few_letters, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").write_text("")
+    for folder, message in ((planned, "another, or go on with --resume"), (tmp_path / "other", "another$")):
+        with pytest.raises(LettergpuError, match=f"it exists already; choose {message}"):
+            begun(folder, few_letters)
+    (tmp_path / "leftovers").mkdir()
+    (tmp_path / "leftovers" / ".config.toml.abc.part").write_text("")
+    assert content(begun(tmp_path / "leftovers", few_letters).folder) == content(planned)
+    assert not list((tmp_path / "leftovers").glob(".*"))
+
+
+# One writer
+
+
+def test_a_folder_has_one_writer(planned, few_letters):
+    before = {path: path.read_bytes() for path in planned.iterdir()}
+    with Run.resume(planned, {"epochs": 9}):
+        with pytest.raises(LettergpuError, match="planned: another lettergpu writes to it; wait until that has ended"):
+            resumed(planned, few_letters, epochs=8)
+        assert {path: path.read_bytes() for path in planned.iterdir()} == before
+    assert resumed(planned, few_letters, epochs=5).state.epoch == 5
+
+
+def test_a_new_folder_has_one_writer_too(few_letters, tmp_path):
+    (tmp_path / "run").mkdir()
+    with files.held(tmp_path / "run"), pytest.raises(LettergpuError, match="another lettergpu writes to it"):
+        begun(tmp_path / "run", few_letters)
+    assert list((tmp_path / "run").iterdir()) == []
+    with Run.create(tmp_path / "run", CONFIG, few_letters):
+        with pytest.raises(LettergpuError, match="another lettergpu writes to it"):
+            resumed(tmp_path / "run", few_letters)
+        assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.toml"]
