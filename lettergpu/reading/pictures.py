@@ -16,6 +16,7 @@ MAX_BYTES = 50_000_000  # of a file
 MAX_PIXELS = 50_000_000  # as decoded: a JPEG can be at an eighth of its size
 HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")  # brands of such a file, after "ftyp"
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+ORIENTATION = 0x0112  # EXIF's tag
 LONG_SIDE = 2000  # pixels of a page at most: larger pictures are reduced, letters need no more
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_PIXELS is lower, and an error
@@ -117,21 +118,34 @@ def _reason(error: Exception) -> str:
 
 def _page(image: Image.Image, size: tuple[int, int], name: str) -> Page:
     width, height = size
-    turned = ImageOps.exif_transpose(image)
+    turned = ImageOps.exif_transpose(image) if image.getexif().get(ORIENTATION, 1) != 1 else image
     if (turned.width > turned.height) != (image.width > image.height):
         width, height = height, width
-    image = _opaque(_eight_bits(turned))
-    if factor := -(-max(image.size) // LONG_SIDE) - 1:
-        image = image.reduce(factor + 1)
-    return Page(np.asarray(image), (width, height), name)
+    highest = 65535.0 if image.mode.startswith("I;16") else None
+    return Page(np.asarray(_opaque(_eight_bits(_reduced(turned), highest))), (width, height), name)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Modes of 16 and 32 bits a pixel as 8 bits, which Pillow's own conversion would cut off at 255."""
+def _reduced(image: Image.Image) -> Image.Image:
+    """The picture, its long side no longer than LONG_SIDE: first of all, as whatever follows makes copies of it."""
+    factor = -(-max(image.size) // LONG_SIDE)
+    if factor == 1:
+        return image
+    if image.mode.startswith("I;16"):
+        image = image.convert("I")
+    elif image.mode in ("1", "P", "PA") or "transparency" in image.info:  # no means of colours are colours, there
+        image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
+    return image.reduce(factor)
+
+
+def _eight_bits(image: Image.Image, highest: float | None) -> Image.Image:
+    """Modes of 16 and 32 bits a pixel as 8 bits, which Pillow's own conversion would cut off at 255.
+
+    highest: what is white; None: the largest value there is, and the smallest black.
+    """
     if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
         return image
     values = np.nan_to_num(np.asarray(image, np.float64), posinf=0.0, neginf=0.0)
-    low, high = (0.0, 65535.0) if image.mode.startswith("I;16") else (values.min(), values.max())
+    low, high = (0.0, highest) if highest else (values.min(), values.max())
     return Image.fromarray(np.uint8(np.clip((values - low) / max(high - low, 1e-9), 0.0, 1.0) * 255))
 
 
