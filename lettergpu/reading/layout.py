@@ -24,6 +24,8 @@ DOT = 0.5  # of a letter's height: a dot is no larger
 STEM = 0.6, 1.5  # what a dot stands on: as wide as this part of its height at most, and higher than the dot by this
 ABOVE = 0.7  # of the stem's height: a dot is no farther above it, and little less aside
 CRUMB = 0.35  # of a letter's height: what is smaller is a dot, a mark or a part of a broken stroke
+LONGEST = 25.0  # heights: ink that hangs together over more than this is a rule, a frame or a pattern, and not cut
+CUTS = 600  # on a page: where there are more, what is left is no writing
 JOINED = 2.5  # heights of a letter: ink as wide as this that hangs together is of several
 
 
@@ -52,7 +54,7 @@ def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None) -> Foun
     sheet, pieces, height = _levelled(ink)
     lines = [_whole(line, height) for line in lines_of(_dotted(pieces, height), height)]
     widths = np.array([piece.width for line in lines for piece in line])
-    parted = [[part for piece in line for part in fragments_of(sheet, piece, height)] for line in lines]
+    parted = _parted(sheet, lines, height)
     joined_up = float(widths[widths > JOINED * height].sum() / widths.sum())
     if sum(map(len, parted)) == 1:  # there is nothing to tell it from
         return Found([[[sheet.glyph(parted[0][0])]]], joined_up)
@@ -77,6 +79,18 @@ def _levelled(ink: Ink) -> tuple[Sheet, list[Piece], float]:
         kept = sheet.pieces
         height = _letter_height(kept, sheet.share.shape)
     return sheet, kept, height
+
+
+def _parted(sheet: Sheet, lines: list[list[Piece]], height: float) -> list[list[Piece]]:
+    """The lines in fragments, of which there are only so many on a page: each costs its reader some time."""
+    left, parted = CUTS, []
+    for line in lines:
+        parted.append(parts := list[Piece]())
+        for piece in line:
+            cut = left > 0 and piece.width <= LONGEST * height
+            parts += fragments_of(sheet, piece, height) if cut else [piece]
+        left -= len(parts) - len(line)
+    return parted
 
 
 def _words(

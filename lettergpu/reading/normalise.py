@@ -14,10 +14,14 @@ from ..data import SIDE
 LONG = 23.0  # pixels between the outer edges of a letter, half-way up, along its longer side
 STROKES = (1.5, 4.0)  # pixels: the widths that EMNIST's strokes have, most of them
 BLUR = 0.55  # pixels
+LARGE = 400  # pixels: of what is longer every second, third... is enough to make 28 of
 
 
 def to_emnist(share: np.ndarray, stroke: float) -> np.ndarray:
     """uint8 (28, 28), light on dark. share: ink (height, width) of this letter alone, 0 to 1; stroke: its width."""
+    if (factor := max(share.shape) // (LARGE // 2)) > 1 and max(share.shape) > LARGE:
+        share, stroke = np.asarray(Image.fromarray(np.float32(share)).reduce(factor)), max(stroke / factor, 1.0)
+        share = share / max(share.max(), 1e-6)  # what is thinner than a pixel of these stays ink
     mask = share >= 0.5
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1

@@ -28,6 +28,7 @@ FORMS = ("auto", "single", "text")
 SURER = 0.1  # mean log probability by which another way to turn a text has to be better: any ink looks like letters
 WIDER = 1.5  # times as many letters side by side where a picture that lies on its side is turned right
 LINED = 4.0  # as many, from which on it does not lie on its side
+MANY = 300  # letters: a page that has more is not read in other ways, too
 ENOUGH = 8  # letters to tell by; where each is a line of its own, 2
 BINARIZERS = (*THRESHOLDS, "kmeans")
 JOINED = 0.4  # of a text's width that hangs together over several letters, from which on it is read badly
@@ -203,7 +204,7 @@ def _ways(reading: Reading) -> tuple[int, ...]:
     count = len(reading.letters)
     if reading.text.count("\n") == count - 1 and count >= 2:
         return 1, 3
-    if count < ENOUGH or _surety(reading) > -SURER:
+    if not ENOUGH <= count <= MANY or _surety(reading) > -SURER:
         return ()
     return (1, 2, 3) if _in_a_line(reading) < LINED else (2,)
 

@@ -8,7 +8,9 @@ from PIL import Image, ImageDraw
 
 from lettergpu.data.letters import load_test
 from lettergpu.errors import LettergpuError
+from lettergpu.reading import layout
 from lettergpu.reading import pictures as opening
+from lettergpu.reading import reader as reader_module
 from lettergpu.reading.ink import find_ink
 from lettergpu.reading.layout import find_letters
 from lettergpu.reading.normalise import to_emnist
@@ -338,3 +340,62 @@ def test_a_network_that_is_sure_of_nothing_still_gets_an_answer():
     judge = Judge(*(lambda images, n=n: np.zeros((len(images), n), np.float32) for n in (26, 2)))
     lines = find_letters(find_ink(pixels_of(image)), judge).lines
     assert sum(len(word) for line in lines for word in line) >= 1
+
+
+def test_only_so_much_of_a_page_is_cut(monkeypatch, reader):
+    image = Image.new("L", (1200, 900), "white")
+    for y in range(60, 900, 120):  # rows of touching arches, as a pattern has them
+        for x in range(20, 1100, 50):
+            ImageDraw.Draw(image).arc([x, y, x + 54, y + 100], 170, 370, 0, 6)
+    asked = []
+    judge = Judge(
+        lambda images: asked.append(len(images)) or np.full((len(images), 26), 1 / 26),
+        lambda images: np.full((len(images), 2), 0.5),
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(layout, "LONGEST", 10.0)
+        find_letters(find_ink(pixels_of(image)), judge)
+    assert asked == [1] * 7  # each row hangs together over too much to be writing
+    asked.clear()
+    find_letters(find_ink(pixels_of(image)), judge)
+    whole = sum(asked)
+    monkeypatch.setattr(layout, "CUTS", 40)
+    asked.clear()
+    find_letters(find_ink(pixels_of(image)), judge)
+    assert 7 < sum(asked) < whole / 3
+    assert asked[-1] == 1
+
+
+def test_a_page_of_many_letters_is_not_read_in_other_ways_too(monkeypatch, reader):
+    image = pictures.word(0, 0, source="strokes").image.rotate(180)
+    for name, value in {"ENOUGH": 2, "SURER": -10.0, "WIDER": 0.0, "LINED": 100.0}.items():
+        monkeypatch.setattr(reader_module, name, value)
+    assert reader.read(image).turned != 0
+    monkeypatch.setattr(reader_module, "MANY", 1)
+    assert reader.read(image).turned == 0
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "I;16", "RGB", "L"])
+def test_a_large_picture_of_any_mode_is_reduced_before_all_else(mode, monkeypatch):
+    levels = np.zeros((4100, 20), np.uint16)
+    levels[400:800] = 0xFFFF
+    image = Image.fromarray(levels) if mode == "I;16" else Image.fromarray(np.uint8(levels >> 8)).convert(mode)
+    if mode == "P":
+        image.info["transparency"] = 7
+    seen = []
+    opaque = opening._opaque
+    monkeypatch.setattr(opening, "_opaque", lambda image: seen.append(image.size) or opaque(image))
+    page = open_page(image)
+    assert seen == [(7, 1367)]
+    assert page.pixels.shape == (1367, 7, 3)
+    assert page.size == (20, 4100)
+    assert page.pixels[200, 3].tolist() == [255] * 3
+    assert page.pixels[600, 3].tolist() == [0] * 3
+
+
+def test_a_letter_of_any_size_comes_to_the_same_image():
+    """Of one that is large, pixels are left out before all else."""
+    share = np.zeros((2400, 2000), np.float32)
+    share[200:2200, 300:500] = share[2000:2200, 300:1700] = 1.0  # an L
+    small = np.asarray(Image.fromarray(share).reduce(10))
+    assert np.abs(to_emnist(share, 200.0).astype(int) - to_emnist(small, 20.0)).max() <= 40

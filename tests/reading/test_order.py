@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import _face
 from PIL import Image, ImageDraw
+from test_spans import font_of
 
 from lettergpu.reading.order import boxes_of, distances, lines_of
 from lettergpu.reading.reader import Reader
@@ -81,5 +81,5 @@ def test_two_columns_of_print_are_read():
     image = Image.new("L", (1500, 500), 255)
     for x, column in zip((80, 820), columns, strict=True):
         for number, line in enumerate(column.split("\n")):
-            ImageDraw.Draw(image).text((x, 120 + 100 * number), line, 0, _face("DejaVuSans", 60))
+            ImageDraw.Draw(image).text((x, 120 + 100 * number), line, 0, font_of("DejaVuSans", 60))
     assert Reader.of().read(image).text.replace(" ", "") == "\n".join(columns).replace(" ", "")

@@ -1,13 +1,14 @@
 """Letters out of ink: cuts lose nothing, of all ways through a line the best is taken, marks are no letters."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
-import pictures
 import pytest
+from fonts import FACES
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from lettergpu.reading import reader as reader_module
 from lettergpu.reading.cuts import fragments_of
@@ -22,9 +23,13 @@ def reader():
     return Reader.of()
 
 
+def font_of(face, size):
+    return ImageFont.truetype(next(file for file in FACES if Path(file).stem == face), size)
+
+
 def set_in_print(text, size=60, ink="black", paper="white", apart=0.1, face="DejaVuSans"):
     """A line, each letter `apart` heights from the next; inks are given letter by letter or for all."""
-    font = pictures._face(face, size)
+    font = font_of(face, size)
     inks = ink if isinstance(ink, list) else [ink] * len(text)
     width = int(sum(font.getlength(c) for c in text) + (len(text) + 2) * abs(apart) * size) + 2 * size
     image = Image.new("RGB", (width, 3 * size), paper)
