@@ -15,7 +15,6 @@ import asyncio
 import json
 import logging
 import mimetypes
-import socket
 import traceback
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
@@ -27,7 +26,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
-import uvicorn
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, QueryParams
 from starlette.exceptions import HTTPException
@@ -40,6 +38,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..backends.device import CPU, Device
 from ..errors import LettergpuError
 from ..reading.reader import Reader
+from .connections import listen, server
 from .queue import RETRY, Limits, Queue
 
 STATIC = Path(__file__).parent / "static"
@@ -51,6 +50,7 @@ SECURITY = [
 ]
 OPTIONS = ("form", "binarize", "top", "inside")
 UNEXPECTED = "that went wrong through an error in lettergpu: the server's log says where"
+TWO_LENGTHS = "Content-Length and Transfer-Encoding say two things of one body: send one of them"
 LINGER = 1.0  # seconds in which a refused client may still read the refusal
 
 log = logging.getLogger(__name__)
@@ -176,6 +176,7 @@ def _guarded(app: ASGIApp, loopback: bool) -> ASGIApp:
             return
         headers = Headers(scope=scope)
         unread = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        two_lengths = "content-length" in headers and "transfer-encoding" in headers
 
         async def receive_noting() -> Message:
             nonlocal unread
@@ -196,8 +197,8 @@ def _guarded(app: ASGIApp, loopback: bool) -> ASGIApp:
                 message = {"type": "http.response.body"}
             await send(message)
 
-        wrong = _foreign(headers, loopback)
-        response = _json(json.dumps({"error": wrong}).encode(), 403) if wrong else app
+        status, wrong = (400, TWO_LENGTHS) if two_lengths else (403, _foreign(headers, loopback))
+        response = _json(json.dumps({"error": wrong}).encode(), status) if wrong else app
         await response(scope, receive_noting, send_guarded)
 
     return guarded
@@ -243,45 +244,3 @@ def serve(
         on_ready(address, loopback)
         with suppress(KeyboardInterrupt):
             server(create_app(reader, loopback=loopback)).run([listener])
-
-
-def server(app: ASGIApp) -> uvicorn.Server:
-    """A server of `app` that logs no requests; errors the app logs itself."""
-    config = uvicorn.Config(
-        app,
-        access_log=False,
-        lifespan="on",
-        limit_concurrency=2048,
-        log_config=None,
-        log_level="critical",
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=2,
-        ws="none",
-    )
-    return uvicorn.Server(config)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that is bound to this address. Raises LettergpuError where that cannot be."""
-    if not 0 <= port <= 65535:  # some systems would take it modulo 65536
-        raise LettergpuError(f"--port {port}: give a number from 0 to 65535")
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        # with its protocol named, so that asyncio sends small answers at once (TCP_NODELAY)
-        listener = socket.socket(family, kind, protocol)
-    except (OSError, UnicodeError) as error:
-        raise LettergpuError(f"--host {host} --port {port}: there is no such address ({error})") from None
-    try:
-        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # Windows, where SO_REUSEADDR would share a port that is taken
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        raise LettergpuError(
-            f"--host {host} --port {port}: it cannot be listened on ({error.strerror}); choose another --port"
-        ) from None
-    return listener
