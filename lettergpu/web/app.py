@@ -38,8 +38,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..backends.device import CPU, Device
 from ..errors import LettergpuError
 from ..reading.reader import Reader
+from .arrivals import RETRY
 from .connections import listen, server
-from .queue import RETRY, Limits, Queue
+from .queue import Limits, Queue
 
 STATIC = Path(__file__).parent / "static"
 SECURITY = [

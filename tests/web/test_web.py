@@ -1,5 +1,6 @@
 """The server, asked over real connections."""
 
+import asyncio
 import http.client
 import importlib
 import io
@@ -13,7 +14,7 @@ import threading
 import time
 from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,8 +25,11 @@ import lettergpu.web
 from lettergpu.data.letters import load_test
 from lettergpu.errors import LettergpuError
 from lettergpu.reading.reader import Reader
-from lettergpu.web.app import Limits, create_app, listen, serve, server
-from lettergpu.web.queue import MAX_BYTES
+from lettergpu.web import arrivals
+from lettergpu.web.app import Limits, create_app, serve
+from lettergpu.web.arrivals import MAX_BYTES
+from lettergpu.web.connections import listen, server
+from lettergpu.web.queue import Queue
 
 
 @pytest.fixture(scope="module")
@@ -289,12 +293,59 @@ def test_a_body_that_trickles_is_given_up(reader):
         assert ask(port, body=drawn())[0] == 200  # its place is free again
 
 
-def test_a_client_that_leaves_frees_its_place(reader):
-    with running(reader, limits=Limits(requests=1)) as port:
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
-            client.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nx")
-            until(lambda: ask(port, body=drawn())[0] == 503)
-        until(lambda: ask(port, body=drawn())[0] == 200)
+def test_slow_bodies_keep_nobody_out(reader):
+    begun = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000\r\n\r\n"
+    with running(reader, limits=Limits(requests=1, arriving=3, bytes=600_000)) as port, ExitStack() as stack:
+        slow = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20)) for _ in range(6)]
+        for client in slow:
+            client.sendall(begun + bytes(190_000))
+        for _ in range(3):
+            time.sleep(0.2)
+            assert ask(port, body=drawn() + bytes(50_000))[0] == 200
+        assert b"too many pictures are arriving" in read_all(slow[0])
+
+
+def test_a_body_must_come_at_a_least_rate(reader, monkeypatch):
+    monkeypatch.setattr(arrivals, "HEAD_START", 3000)
+    with running(reader) as port, socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000\r\n\r\nx")
+        assert b"10 kB in each second" in read_all(client)
+
+
+class Sender:
+    """A request from an address, with all of its body there."""
+
+    def __init__(self, host):
+        self.client = SimpleNamespace(host=host)
+
+    async def stream(self):
+        yield self.client.host.encode()
+
+    async def is_disconnected(self):
+        return False
+
+
+@pytest.mark.parametrize("greedy", [["10.0.0.1"] * 6, [f"2001:db8::{i}" for i in range(6)]])
+def test_an_address_with_many_pictures_keeps_no_other_waiting(greedy):
+    read, go = [], threading.Event()
+
+    def reading(body):
+        assert go.wait(20)
+        read.append(body.decode())
+        return body
+
+    async def all_of_them():
+        queue = Queue(Limits(requests=4, threads=1))
+        jobs = []
+        for host in [*greedy, "10.0.0.2"]:
+            jobs.append(asyncio.create_task(queue.answer(Sender(host), reading)))
+            await asyncio.sleep(0)
+        go.set()
+        return await asyncio.gather(*jobs, return_exceptions=True)
+
+    answers = asyncio.run(all_of_them())
+    assert [getattr(answer, "status_code", 200) for answer in answers] == [200] * 3 + [503] * 3 + [200]
+    assert read == [greedy[0], greedy[1], "10.0.0.2", greedy[2]]
 
 
 @pytest.mark.parametrize("limits", [Limits(requests=3, threads=1), Limits(bytes=int(3.5 * len(drawn())), threads=1)])
