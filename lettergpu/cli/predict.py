@@ -138,4 +138,4 @@ def serve(
         if not loopback:
             print("whoever reaches this machine over the network can use it", flush=True)
 
-    app.serve(model, host, port, on_ready, _device(device))
+    app.serve(model, host, port, on_ready, device or "cpu")

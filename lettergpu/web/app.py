@@ -13,19 +13,16 @@ signed byte x scale / 127. Both are base64. An error is {"error": "one sentence"
 
 import asyncio
 import json
-import logging
 import mimetypes
-import traceback
-from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
+from functools import partial
 from importlib.metadata import version
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, QueryParams
 from starlette.exceptions import HTTPException
@@ -35,12 +32,12 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..backends.device import CPU, Device
-from ..errors import LettergpuError
 from ..reading.reader import Reader
+from .answers import UNEXPECTED, answer, described, log_place
 from .arrivals import RETRY
 from .connections import listen, server
 from .queue import Limits, Queue
+from .workers import Workers
 
 STATIC = Path(__file__).parent / "static"
 SECURITY = [
@@ -50,26 +47,29 @@ SECURITY = [
     (b"x-content-type-options", b"nosniff"),
 ]
 OPTIONS = ("form", "binarize", "top", "inside")
-UNEXPECTED = "that went wrong through an error in lettergpu: the server's log says where"
 TWO_LENGTHS = "Content-Length and Transfer-Encoding say two things of one body: send one of them"
 LINGER = 1.0  # seconds in which a refused client may still read the refusal
 
-log = logging.getLogger(__name__)
 mimetypes.add_type("text/javascript", ".js")  # some systems know it as text/plain, which nosniff forbids to run
 
 
+Answers = Callable[..., tuple[int, bytes]]  # a picture and the options: the status and JSON
+
+
 def create_app(reader: Reader, *, loopback: bool = True, limits: Limits | None = None) -> ASGIApp:
-    """The application. loopback: answer only requests to localhost or its addresses."""
-    queue = Queue(limits or Limits())
-    network = reader.network
-    described = {"sizes": network.sizes, "activation": network.activation, "loss": network.loss}
-    healthy = json.dumps({"status": "ok", "version": version("lettergpu"), "network": described}).encode()
+    """The application, whose threads share a reader. loopback: answer only requests to localhost or its addresses."""
+    return _application(partial(answer, reader), described(reader), loopback, limits or Limits())
+
+
+def _application(answers: Answers, network: dict[str, Any], loopback: bool, limits: Limits) -> ASGIApp:
+    queue = Queue(limits)
+    healthy = json.dumps({"status": "ok", "version": version("lettergpu"), "network": network}).encode()
 
     async def predict(request: Request) -> Response:
         options = _options(request.query_params)
         try:
-            content, timing = await queue.answer(request, lambda image: _read(reader, image, **options))
-            return _json(content, headers={"Server-Timing": timing})
+            (status, content), timing = await queue.answer(request, lambda image: answers(image, **options))
+            return _json(content, status, {"Server-Timing": timing})
         except asyncio.CancelledError:
             raise HTTPException(503, "the server is being stopped", RETRY) from None
 
@@ -113,52 +113,15 @@ def _options(query: QueryParams) -> dict[str, Any]:
     return options
 
 
-def _read(reader: Reader, image: bytes, inside: int = 0, **options: Any) -> bytes:
-    """The answer to a picture, as JSON. Its errors are HTTPExceptions."""
-    try:
-        reading = reader.read(image, **options)
-        hidden = reader.hidden(reading.letters) if inside else []
-    except LettergpuError as error:
-        raise HTTPException(400, str(error)) from None
-    except Exception as error:
-        _log(error)
-        raise HTTPException(500, UNEXPECTED) from None
-    answer = reading.table()
-    if inside:
-        layers = [_signed_bytes(layer) for layer in hidden]
-        for i, letter in enumerate(reading.letters):
-            answer["letters"][i]["image"] = _base64(letter.seen)
-            answer["letters"][i]["hidden"] = [
-                {"scale": scale, "values": _base64(values[i])} for scale, values in layers
-            ]
-    return json.dumps(answer).encode()
-
-
-def _signed_bytes(layer: np.ndarray) -> tuple[float, np.ndarray]:
-    """A scale and int8 (letters, nodes), of which the furthest from 0 is 127 or -127."""
-    scale = float(np.abs(layer).max(initial=0.0)) or 1.0
-    return scale, np.rint(layer * (127 / scale)).astype(np.int8)
-
-
-def _base64(array: np.ndarray) -> str:
-    return b64encode(array.tobytes()).decode()
-
-
 def _json(content: bytes, status: int = 200, headers: Any = None) -> Response:
     return Response(content, status, {"Cache-Control": "no-store", **(headers or {})}, "application/json")
-
-
-def _log(error: Exception) -> None:
-    """Where an error of our own happened; not its message, which may hold some of a picture."""
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    log.error("%s in answering a request:\n%s", type(error).__name__, frames)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
     """An error as JSON."""
     if not isinstance(error, HTTPException):
         if not isinstance(error, ClientDisconnect):
-            _log(error)
+            log_place(error)
         error = HTTPException(500, UNEXPECTED)
     method, path = request.method, request.url.path
     sentence = {
@@ -229,19 +192,17 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
-def serve(
-    model: Path | None, host: str, port: int, on_ready: Callable[[str, bool], None], device: Device = CPU
-) -> None:
+def serve(model: Path | None, host: str, port: int, on_ready: Callable[[str, bool], None], device: str = "cpu") -> None:
     """Read letters for whoever asks, until Ctrl-C. model: a run or file; None is the network in the box.
 
     port: 0 takes a free one. on_ready: is told the address, and whether only this machine reaches it.
-    Raises LettergpuError where it cannot listen there.
+    Raises LettergpuError where it cannot listen there, or there is no such model or device.
     """
-    reader = Reader.of(model, device)
-    with listen(host, port) as listener:
+    limits = Limits()
+    with listen(host, port) as listener, closing(Workers(model, device, limits)) as workers:
         bound, port = listener.getsockname()[:2]
         address = f"[{bound}]:{port}" if ":" in bound else f"{bound}:{port}"
         loopback = _is_loopback(address)
         on_ready(address, loopback)
         with suppress(KeyboardInterrupt):
-            server(create_app(reader, loopback=loopback)).run([listener])
+            server(_application(workers.answer, workers.network, loopback, limits)).run([listener])

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from ..backends.cpu import threads
 from .arrivals import RETRY, Arrivals, address_of
 
+Answer = tuple[int, bytes]  # the status and JSON
 CROWDED = "too many pictures are waiting: try again in a second"
 
 
@@ -60,7 +61,7 @@ class Queue:
         self._waiting: dict[str, deque[Place]] = {}  # by address, whose turn is next first
         self._free = limits.threads
 
-    async def answer(self, request: Request, read: Callable[[bytes], bytes]) -> tuple[bytes, str]:
+    async def answer(self, request: Request, read: Callable[[bytes], Answer]) -> tuple[Answer, str]:
         """What `read` makes of the request's body, and its Server-Timing; HTTPException where a limit is passed."""
         body = await self.arrivals.receive(request)
         loop = asyncio.get_running_loop()
@@ -75,7 +76,7 @@ class Queue:
             self._leave(place)
             raise
 
-        def leave(_: Future[tuple[bytes, str]]) -> None:
+        def leave(_: Future[tuple[Answer, str]]) -> None:
             with suppress(RuntimeError):  # the loop has been closed
                 loop.call_soon_threadsafe(self._leave, place)
 
@@ -137,7 +138,7 @@ class Queue:
                 del self._waiting[place.address]
 
 
-def _timed(read: Callable[[bytes], bytes], body: bytes, asked: float) -> tuple[bytes, str]:
+def _timed(read: Callable[[bytes], Answer], body: bytes, asked: float) -> tuple[Answer, str]:
     begun = perf_counter()
     content = read(body)
     waited, took = 1e3 * (begun - asked), 1e3 * (perf_counter() - begun)

@@ -1,0 +1,149 @@
+"""Processes that read pictures, each within a time and a memory: one that passes them is ended, another takes over."""
+
+import logging
+import multiprocessing
+import os
+import queue
+import signal
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..backends.libraries import resolve
+from ..errors import LettergpuError
+from ..reading.reader import Reader
+from .answers import TOO_MUCH_MEMORY, answer, described, refusal
+from .queue import Limits, too_long
+
+START_SECONDS = 120.0  # in which a process must have loaded its network
+FORKING = "forkserver" in multiprocessing.get_all_start_methods()
+CONTEXT: Any = multiprocessing.get_context("forkserver" if FORKING else "spawn")
+if FORKING:
+    CONTEXT.set_forkserver_preload([__name__])  # whose modules all processes then share
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """A process with its own reader. `network`: what it says of it, once it is ready."""
+
+    def __init__(self, model: Path | None, device: str, memory: int):
+        self._pipe, theirs = CONTEXT.Pipe()
+        self._process = CONTEXT.Process(target=_work, args=(theirs, model, device, memory), daemon=True)
+        self._process.start()
+        theirs.close()  # so that its end ends the pipe
+        self.network: dict[str, Any] | None = None
+
+    def wait(self) -> None:
+        """Until it is ready. Raises LettergpuError where it cannot read."""
+        if self.network is None:
+            told = self._pipe.recv() if self._pipe.poll(START_SECONDS) else "it takes too long to start"
+            if isinstance(told, str):
+                raise LettergpuError(told)
+            self.network = told
+
+    def read(self, image: bytes, options: dict[str, Any], seconds: float) -> tuple[int, bytes]:
+        """The status and JSON of an answer. Raises TimeoutError, and EOFError or OSError where the process ended."""
+        self._pipe.send(options)
+        self._pipe.send_bytes(image)
+        if not self._pipe.poll(seconds):
+            raise TimeoutError
+        status: int = self._pipe.recv()
+        return status, self._pipe.recv_bytes()
+
+    def end(self) -> None:
+        """Whatever it does."""
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
+
+
+class Workers:
+    """As many as may read at once, by the limits. They are ready when this is made.
+
+    model: a run or file; None is the network in the box. device: its name.
+    Raises LettergpuError where there is no such model or device.
+    """
+
+    def __init__(self, model: Path | None, device: str, limits: Limits):
+        self._made = model, device, limits.memory
+        self._limits = limits
+        self._workers = [Worker(*self._made) for _ in range(limits.threads)]
+        self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        self._ended = False
+        try:
+            for worker in self._workers:
+                worker.wait()
+                self._idle.put(worker)
+        except EOFError:
+            self.close()
+            raise LettergpuError("a process that reads pictures ended as it started: is there enough memory?") from None
+        except BaseException:
+            self.close()
+            raise
+        self.network = self._workers[0].network or {}
+
+    def answer(self, image: bytes, **options: Any) -> tuple[int, bytes]:
+        """The status and JSON that answer a picture; for threads to call, no more than there are workers."""
+        worker = self._idle.get()
+        seconds = self._limits.answer_seconds
+        try:
+            worker.wait()
+            status, content = worker.read(image, options, seconds)
+        except TimeoutError:
+            status, content = refusal(504, too_long(seconds).detail)
+        except (EOFError, OSError):  # killed by the system, or by what a library did with the picture
+            status, content = refusal(503, TOO_MUCH_MEMORY)
+        except BaseException:
+            self._idle.put(self._replaced(worker))
+            raise
+        self._idle.put(self._replaced(worker) if status in (503, 504) else worker)
+        return status, content
+
+    def _replaced(self, worker: Worker) -> Worker:
+        worker.end()
+        if self._ended:
+            return worker
+        log.warning("a process that read a picture was ended: it took too long, or too much memory")
+        self._workers[self._workers.index(worker)] = new = Worker(*self._made)
+        return new
+
+    def close(self) -> None:
+        """End all of them, whatever they do."""
+        self._ended = True
+        for worker in self._workers:
+            worker.end()
+
+
+def _work(pipe: Connection, model: Path | None, device: str, memory: int) -> None:
+    """What a process does until the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to hear
+    try:
+        reader = Reader.of(model, resolve(device)[0])
+    except LettergpuError as error:
+        pipe.send(str(error))
+        return
+    picture = np.zeros((80, 80), np.uint8)
+    picture[20:60, 30:36] = picture[54:60, 30:60] = 255
+    reader.read(picture)  # what is loaded and compiled at first is no picture's memory
+    if device == "cpu":  # a GPU's library reserves addresses as it likes
+        _limit(memory)
+    pipe.send(described(reader))
+    with suppress(EOFError, OSError):
+        while True:
+            options = pipe.recv()
+            status, content = answer(reader, pipe.recv_bytes(), **options)
+            pipe.send(status)
+            pipe.send_bytes(content)
+
+
+def _limit(memory: int) -> None:
+    """Let this process take so many bytes more, where the system can be told so."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        taken = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        resource.setrlimit(resource.RLIMIT_AS, (taken + memory, taken + memory))
