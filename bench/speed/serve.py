@@ -35,8 +35,8 @@ PICTURES = 50
 
 
 @contextmanager
-def served() -> Iterator[int]:
-    """The port of a server that listens."""
+def served() -> Iterator[tuple[int, int]]:
+    """The port of a server that listens, and its process."""
     command = [sys.executable, "-m", "lettergpu", "serve", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:
@@ -46,7 +46,7 @@ def served() -> Iterator[int]:
                     break
             else:
                 raise SystemExit("the server did not start: lettergpu serve says why")
-            yield int(found[1])
+            yield int(found[1]), server.pid
         finally:
             server.terminate()
 
@@ -80,7 +80,7 @@ def main() -> None:
     files = [picture.file for picture in composed]
     answers = [lettergpu.read(file, form="single").text for file in files]
     rounds: dict[int, list[dict[str, float]]] = {count: [] for count in counts}
-    with served() as port:
+    with served() as (port, _):
         for round_, count in itertools.product(range(options.rounds + 1), counts):
             until = time.perf_counter() + (options.seconds if round_ else 1.0)
             with ThreadPoolExecutor(count) as pool:
