@@ -4,12 +4,14 @@ import json
 import logging
 import traceback
 from base64 import b64encode
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import LettergpuError
-from ..reading.reader import Reader
+
+if TYPE_CHECKING:
+    from ..reading.reader import Reader
 
 UNEXPECTED = "that went wrong through an error in lettergpu: the server's log says where"
 TOO_MUCH_MEMORY = "reading this picture takes more memory than the server gives one: make it smaller"
@@ -17,7 +19,7 @@ TOO_MUCH_MEMORY = "reading this picture takes more memory than the server gives 
 log = logging.getLogger(__name__)
 
 
-def answer(reader: Reader, image: bytes, inside: int = 0, **options: Any) -> tuple[int, bytes]:
+def answer(reader: "Reader", image: bytes, inside: int = 0, **options: Any) -> tuple[int, bytes]:
     """The status and the JSON that answers a picture; 503 where there was no memory to read it."""
     try:
         return 200, json.dumps(_table(reader, image, inside, options)).encode()
@@ -36,7 +38,7 @@ def refusal(status: int, sentence: str) -> tuple[int, bytes]:
     return status, json.dumps({"error": sentence}).encode()
 
 
-def described(reader: Reader) -> dict[str, Any]:
+def described(reader: "Reader") -> dict[str, Any]:
     """The network, as /health tells of it."""
     network = reader.network
     return {"sizes": network.sizes, "activation": network.activation, "loss": network.loss}
@@ -48,7 +50,7 @@ def log_place(error: Exception) -> None:
     log.error("%s in answering a request:\n%s", type(error).__name__, frames)
 
 
-def _table(reader: Reader, image: bytes, inside: int, options: dict[str, Any]) -> dict[str, Any]:
+def _table(reader: "Reader", image: bytes, inside: int, options: dict[str, Any]) -> dict[str, Any]:
     reading = reader.read(image, **options)
     answer = reading.table()
     if inside:

@@ -20,7 +20,7 @@ from functools import partial
 from importlib.metadata import version
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -32,12 +32,14 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..reading.reader import Reader
 from .answers import UNEXPECTED, answer, described, log_place
 from .arrivals import RETRY
 from .connections import listen, server
 from .queue import Limits, Queue
 from .workers import Workers
+
+if TYPE_CHECKING:
+    from ..reading.reader import Reader
 
 STATIC = Path(__file__).parent / "static"
 SECURITY = [
@@ -56,7 +58,7 @@ mimetypes.add_type("text/javascript", ".js")  # some systems know it as text/pla
 Answers = Callable[..., tuple[int, bytes]]  # a picture and the options: the status and JSON
 
 
-def create_app(reader: Reader, *, loopback: bool = True, limits: Limits | None = None) -> ASGIApp:
+def create_app(reader: "Reader", *, loopback: bool = True, limits: Limits | None = None) -> ASGIApp:
     """The application, whose threads share a reader. loopback: answer only requests to localhost or its addresses."""
     return _application(partial(answer, reader), described(reader), loopback, limits or Limits())
 

@@ -30,11 +30,11 @@ class Limits:
 
     arriving: int = 128
     requests: int = 256
-    bytes: int = 64_000_000
+    bytes: int = 24_000_000
     body_seconds: float = 30.0
     answer_seconds: float = 30.0
     threads: int = min(threads(), 8)
-    memory: int = 256_000_000
+    memory: int = 244_000_000
 
 
 @dataclass(eq=False)

@@ -12,9 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backends.libraries import resolve
 from ..errors import LettergpuError
-from ..reading.reader import Reader
 from .answers import TOO_MUCH_MEMORY, answer, described, refusal
 from .queue import Limits, too_long
 
@@ -22,7 +20,7 @@ START_SECONDS = 120.0  # in which a process must have loaded its network
 FORKING = "forkserver" in multiprocessing.get_all_start_methods()
 CONTEXT: Any = multiprocessing.get_context("forkserver" if FORKING else "spawn")
 if FORKING:
-    CONTEXT.set_forkserver_preload([__name__])  # whose modules all processes then share
+    CONTEXT.set_forkserver_preload([__name__, "lettergpu.reading.reader"])  # whose memory all processes then share
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +119,9 @@ class Workers:
 def _work(pipe: Connection, model: Path | None, device: str, memory: int) -> None:
     """What a process does until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to hear
+    from ..backends.libraries import resolve
+    from ..reading.reader import Reader
+
     try:
         reader = Reader.of(model, resolve(device)[0])
     except LettergpuError as error:
