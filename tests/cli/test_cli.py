@@ -297,6 +297,7 @@ def test_a_second_interrupt_stops_at_once(folder, tmp_path):
     slow = ("--hidden", "2048,2048", "--batch-size", "1", "--lr", "0.001")
     with start(folder, *slow, "--epochs", "5000", "--patience", "0", "--out", "run") as process:
         wait_for(process, "epoch   1 ")
+        time.sleep(0.3)  # into the second one: before it begins, one interrupt stops the run
         for _ in range(2):
             process.send_signal(signal.SIGINT)
             time.sleep(0.1)  # two at once would be one
