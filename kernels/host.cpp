@@ -1,5 +1,5 @@
 // A training step on the CPU: the products of matrices with what surrounds them, and the other operations, each one
-// pass over memory on all cores. backends/cpu.py compiles this where there is a compiler; nothing depends on it.
+// pass over memory on all cores. backends/compiled.py compiles this where there is a compiler; nothing depends on it.
 //
 // A product A B is made panel by panel of B, WIDTH columns packed side by side, ROWS rows of A at a time: that many
 // sums stay in registers over the whole inner dimension, and what is to be done with them is done before they are

@@ -1,11 +1,13 @@
-"""Files that appear whole or not at all, of which no more is read than their kind holds; folders with one writer."""
+"""Files that appear whole or not at all, of which no more is read than their kind holds; whose they are, and where."""
 
 import json
 import math
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,11 @@ MOST_HEADER = 1 << 20  # bytes of a .safetensors file's header; those of a thous
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; it takes the name `path` once the block has ended without an error."""
+def replacing(path: Path, mode: int = 0o666) -> Iterator[Path]:
+    """A name beside `path` to write to; it takes the name `path` once the block has ended without an error.
+
+    mode: what the users of the system may do with it, less what the umask takes away.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
@@ -33,7 +38,9 @@ def replacing(path: Path) -> Iterator[Path]:
     os.close(handle)
     try:
         yield Path(name)
-        os.chmod(name, 0o666 & ~_umask())
+        os.chmod(name, mode & ~_umask())
+        with open(name, "r+b") as written:
+            os.fsync(written.fileno())  # else after a power cut the name may stand and the content not
         os.replace(name, path)
     except OSError as error:
         raise unwritable(path, error) from error
@@ -126,6 +133,69 @@ def _umask() -> int:
     return mask
 
 
+def user() -> int | None:
+    """The number of whoever runs this; None on a system that has none."""
+    return os.getuid() if hasattr(os, "getuid") else None
+
+
+def is_own(status: os.stat_result) -> bool:
+    """Whether what this is the status of belongs to the user, and nobody else may write to it."""
+    return user() is None or (status.st_uid == user() and not status.st_mode & 0o022)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder, and what is missing above it, that only the user may enter, whatever the umask.
+
+    One that is there stays as it is. Raises LettergpuError where that cannot be.
+    """
+    try:
+        if not folder.is_dir():
+            make_private(folder.parent)
+            folder.mkdir(0o700, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
 def cache_folder() -> Path:
-    """Where downloaded and generated letters are kept: $LETTERGPU_CACHE, else the user's cache folder."""
-    return Path(os.environ.get("LETTERGPU_CACHE") or platformdirs.user_cache_dir("lettergpu"))
+    """Where downloaded and generated letters, and compiled kernels, are kept.
+
+    $LETTERGPU_CACHE, else the user's cache folder. Who has no home has one for temporary files, and is warned; raises
+    LettergpuError where that is somebody else's.
+    """
+    if named := os.environ.get("LETTERGPU_CACHE"):
+        return Path(named)
+    try:
+        folder = Path(platformdirs.user_cache_dir("lettergpu"))
+    except RuntimeError:  # older versions give ~/.cache as it is
+        folder = Path("~")
+    return folder if folder.is_absolute() else _homeless_folder()
+
+
+@cache
+def _homeless_folder() -> Path:
+    folder = Path(tempfile.gettempdir()) / f"lettergpu-{user()}"
+    advice = "name a place with the variable LETTERGPU_CACHE"
+    make_private(folder)
+    if not is_own(folder.lstat()):
+        raise LettergpuError(f"there is no home folder to keep things in, and {folder} is not yours alone: {advice}")
+    warnings.warn(f"there is no home folder, so things are kept in {folder}: {advice}", stacklevel=1)
+    return folder
+
+
+def as_path(name: str) -> Path:
+    """The path of a name that a file may tell: letters that the locale's encoding of paths lacks are UTF-8 in it."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        name = os.fsdecode(name.encode(errors="surrogateescape"))
+    return Path(name)
+
+
+def as_text(path: str | Path) -> str:
+    """A path as a name that a file can tell, the other way round."""
+    name = str(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        name = os.fsencode(name).decode(errors="surrogateescape")
+    return name

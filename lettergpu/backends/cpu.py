@@ -1,31 +1,22 @@
-"""The CPU's operations, compiled from kernels/host.cpp when first needed: what `dispatch` finds for NumPy's arrays.
+"""The CPU's operations, in C++: what `dispatch` finds for NumPy's arrays.
 
 Each operation has the name and the arguments of the formula that it stands for, and those by name that its mark hands
-over. It answers NotImplemented, which leaves it to the formula, where there is no C++ compiler, the arrays are not
-contiguous float32, or the activation is none that host.cpp knows.
+over. It answers NotImplemented, which leaves it to the formula, where kernels/host.cpp cannot be compiled, the arrays
+are not contiguous float32, or the activation is none that host.cpp knows.
 """
 
 import ctypes
-import hashlib
 import os
-import platform
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterable
 from functools import cache, partial
 from itertools import repeat
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..data import SIDE
-from ..files import cache_folder
-from ..kernels import source
+from . import compiled
 
-FLAGS = ["-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math"]
-FLAGS += ["-fopenmp-simd", "-pthread", "-shared", "-fPIC"]
 NAMES = "identity", "sigmoid", "tanh", "relu", "leaky_relu", "swish", "mish", "tanhexp"  # as host.cpp's enum Activation
 
 P, N, F, FLAG, W = ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_float, ctypes.c_int, ctypes.c_uint32
@@ -49,42 +40,16 @@ SIGNATURES = {
 @cache
 def library() -> tuple[Any, str]:
     """host.cpp, compiled and loaded, and the compiler; or None, and why not."""
-    compiler = os.environ.get("CXX") or next(filter(shutil.which, ("c++", "g++", "clang++")), None)
-    if not compiler:
-        return None, "there is no C++ compiler (c++, g++, clang++, or $CXX)"
-    text = source("host.cpp")
-    key = "\0".join([text, compiler, *FLAGS, platform.machine(), _processor()])
-    path = cache_folder() / "compiled" / f"host-{hashlib.sha256(key.encode()).hexdigest()[:16]}.so"
-    try:
-        if not path.exists():
-            _compile(compiler, text, path)
-        host = ctypes.CDLL(str(path))
-    except (OSError, subprocess.SubprocessError) as error:
-        lines = getattr(error, "stderr", None) or str(error)
-        return None, f"{compiler} could not compile the CPU's kernels: {lines.strip().splitlines()[0]}"
+    host, compiler = compiled.load("host.cpp")
+    if host is None:
+        return None, compiler
     for name, arguments in SIGNATURES.items():
-        function = getattr(host, name)
+        function = getattr(host, name, None)
+        if function is None:
+            return None, f"{compiler} left {name} out of the library that it made"
         function.argtypes, function.restype = arguments, None
     host.use_threads(threads())
     return host, compiler
-
-
-def _processor() -> str:
-    """What the processor can do, as far as the system says: code for it may not run on another."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
-
-
-def _compile(compiler: str, text: str, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        (Path(folder) / "host.cpp").write_text(text)
-        command = [compiler, *FLAGS, "host.cpp", "-o", path.name]
-        subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=True)
-        os.replace(Path(folder) / path.name, path)
 
 
 def threads() -> int:

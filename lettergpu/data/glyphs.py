@@ -4,6 +4,8 @@ EMNIST crops each letter, centres it in a square with its aspect kept, and leave
 these, give or take a pixel of shift. They are not handwriting: they let the first training need no download.
 """
 
+import hashlib
+import warnings
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
@@ -12,7 +14,8 @@ from string import ascii_lowercase, ascii_uppercase
 import numpy as np
 from safetensors.numpy import save as to_bytes
 
-from ..files import cache_folder, read_tensors, replacing
+from ..errors import LettergpuError
+from ..files import cache_folder, make_private, read_tensors, replacing
 from ..randomness import generator
 from . import SIDE
 
@@ -43,22 +46,32 @@ def load(part: str, progress: Progress = iter) -> tuple[np.ndarray, np.ndarray]:
         return _cached(path, EACH[part])
     except (OSError, ValueError, KeyError):  # not drawn yet, or damaged
         images, labels = draw(EACH[part], SEED[part], progress)
+    try:
+        make_private(path.parent)
         with replacing(path) as partial:
-            partial.write_bytes(to_bytes({"images": images, "labels": labels}))
+            partial.write_bytes(to_bytes({"images": images, "labels": labels}, {"digest": _digest(images, labels)}))
         path.with_suffix(".npz").unlink(missing_ok=True)  # where earlier versions had them
-        return images, labels
+    except LettergpuError as error:
+        warnings.warn(f"the built-in letters are drawn each time, as they cannot be kept: {error}", stacklevel=2)
+    return images, labels
 
 
 def _cached(path: Path, each: int) -> tuple[np.ndarray, np.ndarray]:
     """What `draw` gave, of a file that cannot hold anything else. Raises ValueError, among others, if it does."""
     if path.stat().st_size > 2 * 26 * each * SIDE * SIDE:
         raise ValueError("it is too large")
-    cached, _ = read_tensors(path)
+    cached, header = read_tensors(path)
     images, labels = cached["images"], cached["labels"]
     drawn = (images.dtype, images.shape, labels.dtype) == (np.uint8, (26 * each, SIDE, SIDE), np.int64)
     if not drawn or not np.array_equal(np.sort(labels), np.repeat(np.arange(26), each)):
         raise ValueError("it holds something else")
+    if header["digest"] != _digest(images, labels):
+        raise ValueError("it is damaged")
     return images, labels
+
+
+def _digest(images: np.ndarray, labels: np.ndarray) -> str:
+    return hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
 
 
 def draw(each: int, seed: int, progress: Progress = iter) -> tuple[np.ndarray, np.ndarray]:

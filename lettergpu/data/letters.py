@@ -1,6 +1,7 @@
 """The letters to train and test on, from a folder of IDX files, the downloaded EMNIST, or the built-in fonts."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import LettergpuError, brief
+from ..files import as_path, as_text
 from ..randomness import generator
 from . import emnist, glyphs
 from .splits import find_split
@@ -77,7 +79,7 @@ def find_source(data: str, split: str) -> Path | None:
     find_split(split)
     if data == "auto":
         folder = emnist.download_folder(split)
-        if folder.is_dir():
+        if os.path.isdir(folder):  # unlike Path.is_dir, not an error where it may not be looked for
             return folder
     if data in ("auto", "builtin"):
         if split != "letters":
@@ -86,10 +88,10 @@ def find_source(data: str, split: str) -> Path | None:
             )
         return None
     try:
-        folder = Path(data).expanduser().resolve()
-        if folder.is_dir():
+        folder = Path(os.path.realpath(as_path(os.path.expanduser(data))))
+        if os.path.isdir(folder):
             return folder
-    except (OSError, RuntimeError):  # a name that is too long, one that may not be looked up, or nobody's home
+    except (OSError, RuntimeError):  # a name that is too long, or nobody's home
         pass
     raise LettergpuError(f"--data {brief(data, 300)}: there is no such folder; give auto, builtin or a folder")
 
@@ -108,7 +110,8 @@ def load_letters(data: str = "auto", split: str = "letters", progress: glyphs.Pr
         train, test = (Examples(*glyphs.load(part, progress)) for part in ("train", "test"))
         return Letters(train, test, classes, "builtin", BUILTIN)
     train, test = (Examples(*emnist.read(folder, split, part)) for part in ("train", "test"))
-    return Letters(train, test, classes, str(folder), f"EMNIST {split} from {folder} ({emnist.verify(folder, split)})")
+    source = as_text(folder)
+    return Letters(train, test, classes, source, f"EMNIST {split} from {source} ({emnist.verify(folder, split)})")
 
 
 def load_test(data: str, split: str, progress: glyphs.Progress = iter) -> tuple[Examples, str]:
@@ -116,4 +119,4 @@ def load_test(data: str, split: str, progress: glyphs.Progress = iter) -> tuple[
     folder = find_source(data, split)
     if folder is None:
         return Examples(*glyphs.load("test", progress)), BUILTIN
-    return Examples(*emnist.read(folder, split, "test")), f"EMNIST {split} from {folder}"
+    return Examples(*emnist.read(folder, split, "test")), f"EMNIST {split} from {as_text(folder)}"

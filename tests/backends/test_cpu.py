@@ -1,5 +1,6 @@
 """The compiled operations of the CPU against the generic formulas in float64."""
 
+import ctypes
 import hashlib
 import os
 import subprocess
@@ -271,6 +272,13 @@ def test_several_callers_at_once_and_a_forked_process(compiled):
 def _value_in_child():
     x, weight, bias = random(256, 784), random(784, 512, seed=54), random(512, seed=55)
     return cpu.dense(x, weight, bias, ACTIVATIONS["mish"], True)[0]
+
+
+def test_a_library_that_lacks_an_operation_is_not_used(monkeypatch):
+    """As flags in $CXX may have it that hide what is not marked."""
+    monkeypatch.setattr(cpu.compiled, "load", lambda name: (ctypes.CDLL(None), "c++ -fvisibility=hidden"))
+    why = "c++ -fvisibility=hidden left use_threads out of the library that it made"
+    assert cpu.library.__wrapped__() == (None, why)
 
 
 def test_without_a_compiler_the_training_is_the_same_but_for_rounding(compiled):

@@ -94,7 +94,7 @@ def test_broken_folders_are_told_apart(how, folder):
     [
         ("/no/such/folder", "letters", "--data /no/such/folder: there is no such folder"),
         ("x" * 5000, "letters", r"--data x{300}\.\.\.: there is no such folder"),
-        ("~nobody-of-this-name", "letters", "--data ~nobody-of-this-name: there is no such folder"),
+        ("~nobody at all/letters", "letters", "--data ~nobody at all/letters: there is no such folder"),
         ("builtin", "digits", "only letters are built in"),
         ("auto", "byclass", "lettergpu data download --split byclass"),
         ("auto", "alphabet", "--split alphabet: choose one of letters"),
@@ -207,6 +207,34 @@ def test_a_damaged_cache_is_drawn_again(cache, monkeypatch):
         np.testing.assert_array_equal(glyphs.load("test")[0], images)
         assert load_file(path).keys() == {"images", "labels"}
     assert not older.exists()
+
+
+def test_no_damage_to_a_cache_goes_unseen(cache, monkeypatch):
+    """Wherever a byte differs, the letters are those that were drawn."""
+    monkeypatch.setitem(glyphs.EACH, "test", 1)
+    monkeypatch.setattr(glyphs, "VERSION", "of a byte")
+    whole = glyphs.load("test")
+    path = cache / "glyphs-of a byte-test.safetensors"
+    content = path.read_bytes()
+    monkeypatch.setattr(glyphs, "draw", lambda *how: whole)
+    for place in (*range(250), *range(250, len(content) - 500, 997), *range(len(content) - 500, len(content), 3)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        for got, drawn in zip(glyphs.load("test"), whole, strict=True):
+            np.testing.assert_array_equal(got, drawn, err_msg=f"byte {place}")
+
+
+@pytest.mark.parametrize("cache", ["file", "long" * 100])
+def test_letters_are_drawn_where_they_cannot_be_kept(cache, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LETTERGPU_CACHE", str(tmp_path / cache))
+    monkeypatch.setitem(glyphs.EACH, "test", 1)
+    assert find_source("auto", "letters") is None
+    with pytest.warns(UserWarning, match=r"drawn each time, as they cannot be kept: .*LETTERGPU_CACHE"):
+        images, labels = glyphs.load("test")
+    np.testing.assert_array_equal(images, glyphs.draw(1, glyphs.SEED["test"])[0])
+    assert len(labels) == 26
 
 
 # Downloads, from a server of the test's own
