@@ -7,10 +7,12 @@ from typing import Any
 import typer
 
 from ..errors import LettergpuError
+from . import streams
 from .data import data_app
 from .evaluate import evaluate
 from .machine import bench, info
 from .predict import predict, serve
+from .streams import say
 from .study import study
 from .train import train
 
@@ -29,20 +31,30 @@ UsageError: Any = typer.BadParameter.__bases__[0]  # that of all that can be wro
 
 def main() -> None:
     """Run the command line; what a user can cause ends in one line and exit code 2."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
+    warnings.showwarning = lambda message, *_: say(f"warning: {message}")
+    sys.exit(streams.finished(_run()))
+
+
+def _run() -> int:
+    """The exit code that the command came to."""
     try:
-        sys.exit(app(standalone_mode=False))
+        streams.prepare()
+        return app(standalone_mode=False) or 0
+    except SystemExit as stop:
+        return int(stop.code or 0)
     except LettergpuError as error:
-        typer.echo(f"error: {error}", err=True)
+        say(f"error: {error}")
     except UsageError as error:
-        typer.echo(f"error: {error.format_message()} See lettergpu --help", err=True)
+        say(f"error: {error.format_message()} See lettergpu --help")
     except MemoryError as error:
         from ..backends.device import shortage
 
-        typer.echo(f"error: not enough memory: {shortage(error)}; try a smaller --batch-size or --hidden", err=True)
+        say(f"error: not enough memory: {shortage(error)}; try a smaller --batch-size or --hidden")
+    except OSError as error:
+        if not streams.unwritten(sys.__stdout__):
+            where = f"{error.filename}: " if error.filename else ""
+            say(f"error: {where}{error.strerror or error}")
     except typer.Abort:
-        typer.echo("stopped", err=True)
-        sys.exit(130)
-    sys.exit(2)
+        say("stopped")
+        return 130
+    return 2

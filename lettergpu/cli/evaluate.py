@@ -10,6 +10,7 @@ import typer
 from ..config import Config
 from ..data.splits import SPLITS
 from ..errors import LettergpuError
+from ..files import as_text
 from .options import VIEWS_HELP, DeviceName
 
 
@@ -48,7 +49,8 @@ def evaluate(
     with progress.evaluating(len(test)) as on_batch:
         result = metrics.evaluate(found.network, test.images, test.labels, on_batch)
     folder = out or (run if run.is_dir() else run.parent) / "evaluation"  # that of boxed is the current one
-    table = {"data": description} | metrics.evaluation_table(found.network, test, result) | {"pictures": str(folder)}
+    about, scores = {"data": description}, metrics.evaluation_table(found.network, test, result)
+    table = about | scores | {"pictures": as_text(folder)}
     if as_json:
         typer.echo(json.dumps(table, indent=2))
     else:

@@ -10,7 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import LettergpuError, brief
+from ..files import as_text
 from .options import DEVICE_HELP
+from .streams import say
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif"}
 Model = Annotated[
@@ -61,13 +63,13 @@ def predict(
     form = "single" if single else "text" if text else "auto"
     paths = list(_pictures(images))
     truths = read_truth(truth) if truth else {}
-    if truth and not truths.keys() & {path.name for path in paths if path}:
+    if truth and not truths.keys() & {as_text(path.name) for path in paths if path}:
         raise LettergpuError(f"{truth} tells of none of these pictures: it names {brief(next(iter(truths), 'none'))}")
     drawings = list(_drawings(paths, show)) if show else []
     found, failed = [], False
     bar = tqdm(paths, "Reading", unit=" pictures", leave=False, disable=None if len(paths) > 1 else True)
     for number, path in enumerate(bar):
-        name = "-" if path is None else str(path)
+        name = "-" if path is None else as_text(path)
         try:
             page = open_page(sys.stdin.buffer if path is None else path)
             reading = reader.read(page, form=form, binarize=binarize, top=top, lexicon=lexicon)
@@ -77,7 +79,7 @@ def predict(
             failed = True
             found.append({"file": name, "text": ""})
             with tqdm.external_write_mode():
-                typer.echo(f"error: {error}" if name in str(error) else f"error: {name}: {error}", err=True)
+                say(f"error: {error}" if str(path) in str(error) else f"error: {name}: {error}")
             continue
         found.append({"file": name} | reading.table())
         if not as_json and not truth:

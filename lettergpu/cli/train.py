@@ -8,6 +8,7 @@ import typer
 
 from ..config import Config, option
 from ..errors import LettergpuError
+from ..files import as_text
 from .options import VIEWS_HELP, Data, DeviceName, SplitName, flag, parse_hidden, setting
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def train(
 ) -> None:
     """Train a network and evaluate it. The defaults are what is best in about a minute of CPU."""
     given = {
-        "data": data,
+        "data": None if data is None else as_text(data),
         "split": split,
         "device": device,
         "precision": precision,
