@@ -34,7 +34,7 @@ class Limits:
     body_seconds: float = 30.0
     answer_seconds: float = 30.0
     threads: int = min(threads(), 8)
-    memory: int = 244_000_000
+    memory: int = 220_000_000
 
 
 @dataclass(eq=False)
