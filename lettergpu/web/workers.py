@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import queue
 import signal
+import threading
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -34,6 +35,7 @@ class Worker:
         self._process.start()
         theirs.close()  # so that its end ends the pipe
         self.network: dict[str, Any] | None = None
+        self._ending = threading.Lock()
 
     def wait(self) -> None:
         """Until it is ready. Raises LettergpuError where it cannot read."""
@@ -53,10 +55,11 @@ class Worker:
         return status, self._pipe.recv_bytes()
 
     def end(self) -> None:
-        """Whatever it does."""
-        self._process.kill()
-        self._process.join()
-        self._pipe.close()
+        """Whatever it does. Its thread may do so as well as who ends all: a handle closed twice may be another's."""
+        with self._ending:
+            self._process.kill()
+            self._process.join()
+            self._pipe.close()
 
 
 class Workers:

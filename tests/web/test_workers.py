@@ -61,7 +61,7 @@ def test_a_process_that_takes_too_long_is_ended_and_the_others_go_on(noise):
 def test_a_picture_that_takes_too_much_memory_is_refused():
     file = io.BytesIO()
     Image.new("RGBA", (5000, 5000), "white").save(file, "PNG", compress_level=1)
-    with closing(Workers(None, "cpu", Limits(threads=1, memory=200_000_000))) as workers:
+    with closing(Workers(None, "cpu", Limits(threads=1, memory=100_000_000))) as workers:
         [before] = processes(workers)
         status, content = workers.answer(file.getvalue())
         assert status == 503
@@ -96,3 +96,15 @@ def test_what_cannot_be_read_with_is_said_before_they_are_ready(tmp_path):
         Workers(tmp_path / "none.safetensors", "cpu", Limits(threads=1))
     with pytest.raises(LettergpuError, match="abacus"):
         Workers(None, "abacus", Limits(threads=1))
+
+
+def test_two_may_end_a_process_at_once(monkeypatch):
+    """Slowly, so that they meet: a handle that is closed twice may be somebody else's by then."""
+    with closing(Workers(None, "cpu", Limits(threads=1))) as workers, ThreadPoolExecutor(2) as threads:
+        [worker] = workers._workers
+        close = os.close
+        monkeypatch.setattr(
+            type(worker._pipe), "_close", lambda pipe, **_: (time.sleep(0.3), close(pipe._handle)), raising=True
+        )
+        for ended in [threads.submit(worker.end) for _ in range(2)]:
+            ended.result()
