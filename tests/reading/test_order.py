@@ -36,6 +36,16 @@ def test_columns_are_read_one_after_the_other(left, right, gutter, lower, random
     assert all(line == sorted(line, key=lambda piece: piece.left) for line in lines)
 
 
+@pytest.mark.parametrize(("above", "parted"), [(3, True), (4, False)])
+def test_columns_are_looked_for_below_a_few_lines(above, parted):
+    """Below each line of a long page it would take long."""
+    pieces = [piece for i in range(above) for piece in row(i, 100, 100 + 40 * i, 14)]
+    pieces += [piece for x in (100, 400) for i in range(3) for piece in row(10 + x + i, x, 400 + 40 * i, 6)]
+    found = numbers(lines_of(pieces, HEIGHT))
+    assert found[:above] == list(range(above))
+    assert (found[above:] == [110, 111, 112, 410, 411, 412]) == parted
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(2, 6), st.integers(2, 8), st.integers(50, 300), st.randoms())
 def test_a_sheet_of_single_letters_is_read_row_by_row(rows, columns, step, random):
