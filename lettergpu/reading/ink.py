@@ -21,6 +21,7 @@ THRESHOLDS = ("otsu", "sauvola")
 THUMBNAIL = 96  # pixels of the long side, on which colours and polarity are decided and the first look is taken
 FINE = 6.0  # pixels: strokes as wide as this are seen well enough, and what is between them
 NEAR = 12.0  # pixels: strokes as wide as this, and their surroundings, are enough to see the paper by
+SMALL = 600  # pixels of the long side, up to which there is no time to be gained by it, and letters would be lost
 LARGE = 1000  # pixels of the long side, up to which a picture of fine strokes is looked at enlarged
 FLAT = 0.3  # of a picture that has the colour of its border, so that it is no photo's
 FAINTEST = 0.06  # contrast of ink against paper, below which a page counts as empty
@@ -173,7 +174,7 @@ def _paper(grey: np.ndarray, width: float, flat: bool) -> Any:
     """
     if flat:
         return grey.max()
-    step = max(1, int(width / NEAR))
+    step = max(1, int(width / NEAR)) if max(grey.shape) > SMALL else 1
     image = Image.fromarray(np.float32(grey))
     seen = np.asarray(image.reduce(step)) if step > 1 else grey
     size = 2 * int(width / step / 2) + 1
