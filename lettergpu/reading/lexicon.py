@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import LettergpuError
+from ..files import read_text
 from .spans import LEAST, LETTER, Lattice, letters_of
 
 ENGLISH = "english"
@@ -124,11 +125,12 @@ def _english() -> dict[str, float]:
 
 def _listed(path: Path) -> dict[str, float]:
     try:
-        if path.stat().st_size > LARGEST:
-            raise LettergpuError(f"{path} is larger than {LARGEST // 10**6} MB: a file of words has a word a line")
-        words = {line.strip().upper() for line in path.read_text(encoding="utf-8").splitlines()}
+        words = {line.strip().upper() for line in read_text(path, LARGEST).splitlines()}
     except OSError as error:
         raise LettergpuError(f"the lexicon {path} cannot be read ({error.strerror}): name english or a file") from error
     except UnicodeDecodeError as error:
         raise LettergpuError(f"the lexicon {path} is no text in UTF-8: it must have a word a line") from error
+    except ValueError as error:
+        most = f"{LARGEST // 10**6} MB"
+        raise LettergpuError(f"{path} is larger than {most}: a file of words has a word a line") from error
     return dict.fromkeys(words, min(LISTED, 1.0 / len(words)) if words else 0.0)
