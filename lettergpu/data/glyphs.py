@@ -48,7 +48,7 @@ def load(part: str, progress: Progress = iter) -> tuple[np.ndarray, np.ndarray]:
         images, labels = draw(EACH[part], SEED[part], progress)
     try:
         make_private(path.parent)
-        with replacing(path) as partial:
+        with replacing(path, mode=0o644) as partial:
             partial.write_bytes(to_bytes({"images": images, "labels": labels}, {"digest": _digest(images, labels)}))
         path.with_suffix(".npz").unlink(missing_ok=True)  # where earlier versions had them
     except LettergpuError as error:

@@ -1,5 +1,7 @@
 import hashlib
 import http.server
+import os
+import stat
 import threading
 import zipfile
 
@@ -223,6 +225,18 @@ def test_no_damage_to_a_cache_goes_unseen(cache, monkeypatch):
         path.write_bytes(damaged)
         for got, drawn in zip(glyphs.load("test"), whole, strict=True):
             np.testing.assert_array_equal(got, drawn, err_msg=f"byte {place}")
+
+
+def test_others_may_read_a_cache_that_is_shared_but_not_write(tmp_path, monkeypatch):
+    monkeypatch.setenv("LETTERGPU_CACHE", str(tmp_path / "new"))
+    monkeypatch.setitem(glyphs.EACH, "test", 1)
+    before = os.umask(0)
+    try:
+        glyphs.load("test")
+    finally:
+        os.umask(before)
+    (kept,) = (tmp_path / "new").iterdir()
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "new", kept)] == [0o700, 0o644]
 
 
 @pytest.mark.parametrize("cache", ["file", "long" * 100])
