@@ -250,11 +250,13 @@ def test_what_cannot_be_read_is_said_and_then_forgotten(page, content, sentence)
 
 
 def test_a_picture_that_is_not_to_be_believed_is_read_with_a_warning(page):
-    def warned(route):
-        response = route.fetch()
-        route.fulfill(response=response, json=response.json() | {"warning": "much of the ink hangs together"})
-
-    page.route("**/predict*", warned)
+    page.evaluate("""() => {
+        const real = window.fetch;
+        window.fetch = async (...all) => {
+            const answer = await (await real(...all)).json();
+            return Response.json({ ...answer, warning: "much of the ink hangs together" });
+        };
+    }""")
     write(page, "L", size=0.3)
     expect(page.locator("#trouble")).to_have_text("Much of the ink hangs together.")
     shows(page, "L")
