@@ -6,7 +6,8 @@ Valid files of each format (formats.py) are damaged (mutations.py) and read, as 
 takes one file after another. Case N of a format follows from the seed, the format and N alone; --first N begins with
 it. Answered: the call came back. Refused: it raised a LettergpuError of one line. All else is a fault: another
 exception, more than 20 s, more than 1 GB of memory, the process's end. Faults of one kind, by where they are raised,
-are counted together; of each the first input lies beside the results, in a folder named as their file.
+are counted together; of each the first input lies beside the results, in a folder named as their file. The exit code is
+1 where there are any.
 """
 
 import argparse
@@ -197,6 +198,7 @@ def main() -> None:
     path = publish("fuzz", settings, table, {"rows": rows}, options.json)
     if path:
         keep(path.with_suffix(""), inputs)
+    sys.exit(bool(inputs))
 
 
 def keep(folder: Path, inputs: dict[str, bytes]) -> None:
