@@ -8,9 +8,9 @@
 // GPU, several blocks share one: each takes some of the inner dimension and puts its sums down, and the one that finds
 // all others done adds them up, in an order that does not depend on who that is.
 //
-// Defined above this text when it is compiled: ROWS and COLUMNS, multiples of 16 and of 32; IN and OUT, 4, 2 or 1, of
-// which fan_in and fan_out are multiples, and addresses, so that as many numbers are moved at once; VALUE(z_) and
-// SLOPE(z_), the activation's; TF32, whether tensor cores multiply, factors rounded to 10 bits.
+// Defined above this text when it is compiled: ROWS and COLUMNS, multiples of 16 and of 32; DEPTH, one of 8; IN and OUT,
+// 4, 2 or 1, of which fan_in and fan_out are multiples, and addresses, so that as many numbers are moved at once;
+// VALUE(z_) and SLOPE(z_), the activation's; TF32, whether tensor cores multiply, factors rounded to 10 bits.
 
 #include "activations.cuh"
 
@@ -22,7 +22,7 @@
 
 namespace lettergpu {
 
-constexpr int DEPTH = 16, STAGES = ROWS + COLUMNS > 128 ? 3 : ROWS + COLUMNS > 64 ? 4 : 6;
+constexpr int STAGES = ROWS + COLUMNS > 128 ? 3 : ROWS + COLUMNS > 64 ? 4 : 6;
 constexpr int BANDS = ROWS >= 128 ? 2 : 1;  // of 16 rows; a warp has as many, by 32 columns
 constexpr int EACH = 16 * BANDS, THREADS = ROWS * COLUMNS / EACH;  // a thread's numbers; how many threads have theirs
 constexpr int ACROSS = COLUMNS / 32;       // warps side by side

@@ -14,12 +14,12 @@ from cupy._core import _routines_linalg as settings
 
 from ..kernels import formula, known, source
 from .cpu import Slope
-from .launch import NOWHERE
+from .launch import NOWHERE, launch
 
 IN_USE = os.environ.get("LETTERGPU_PRODUCTS") == "own"
 TILES = (128, 64), (64, 64), (32, 64), (64, 32), (32, 32)
 SHARES = 1, 2, 3, 4, 6, 8, 12, 16
-DEPTH = 16  # as in products.cu
+DEPTH = 16  # of the inner dimension, that a tile takes at a time
 
 
 class Plan(NamedTuple):
@@ -73,8 +73,8 @@ def plan(products: Products, members: int, multiprocessors: int) -> Plan:
 @cache
 def kernel(name: str, activation: Any, tile: tuple[int, int], at_once: tuple[int, int], tf32: bool) -> Any:
     """One of products.cu's."""
-    numbers = {"ROWS": tile[0], "COLUMNS": tile[1], "IN": at_once[0], "OUT": at_once[1], "TF32": int(tf32)}
-    lines = [f"#define {word} {number}" for word, number in numbers.items()]
+    numbers = {"ROWS": tile[0], "COLUMNS": tile[1], "DEPTH": DEPTH, "IN": at_once[0], "OUT": at_once[1]}
+    lines = [f"#define {word} {number}" for word, number in (numbers | {"TF32": int(tf32)}).items()]
     lines += [f"#define {part.upper()}(z_) {formula(activation, part)}" for part in ("value", "slope")]
     return cupy.RawKernel("\n".join(["typedef float C;", *lines, source("products.cu")]), name)
 
@@ -96,7 +96,8 @@ def dense(x: Any, weight: Any, bias: Any, activation: Any, keep: bool) -> Any:
     sizes = [cupy.int64(rows * fan_in if outer else 0), *map(cupy.int32, (rows, fan_in, fan_out, *way.shares))]
     room = _room(way, prod(members) * count * way.shares[0], prod(members) * count)
     passed = [NOWHERE if array is None else array for array in (x, weight, bias, value, slope)]
-    run((count * way.shares[0], prod(members)), (prod(way.tile) // each(way.tile),), (*passed, *room, *sizes))
+    grid, block = (count * way.shares[0], prod(members)), (prod(way.tile) // each(way.tile),)
+    launch(run, grid, block, (*passed, *room, *sizes))
     return value, Slope(slope)
 
 
@@ -125,7 +126,7 @@ def gradients(
     arrays = delta, x, weight, slope, weight_gradient, bias_gradient, made
     passed = [NOWHERE if array is None else array for array in arrays]
     grid, block = (blocks, prod(members)), (prod(way.tile) // each(way.tile),)
-    run(grid, block, (*passed, *room, *sizes, cupy.bool_(add)))
+    launch(run, grid, block, (*passed, *room, *sizes, cupy.bool_(add)))
     return made
 
 

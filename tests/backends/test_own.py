@@ -9,6 +9,7 @@ import pytest
 from lettergpu.backends.cpu import Slope
 from lettergpu.backends.device import CPU
 from lettergpu.backends.libraries import LIBRARIES, resolve
+from lettergpu.errors import LettergpuError
 from lettergpu.nn.activations import ACTIVATIONS
 
 pytest.importorskip("cupy", reason="this needs pip install '.[kernels-check]'")
@@ -131,6 +132,27 @@ def test_it_is_the_same_every_time(place, monkeypatch):
     there = [place.put(numbers(rng, *shape)) for shape in ((70, 100), (100, 68), (68,))]
     once, again = (place.fetch(own.dense(*there, ACTIVATIONS["swish"], False)[0]) for _ in range(2))
     np.testing.assert_array_equal(once, again)
+
+
+def test_a_product_that_does_not_compile_says_which_and_where(monkeypatch):
+    host = import_module("cuda_on_host")
+
+    def fail(*arguments):
+        raise host.cupy.cuda.compiler.CompileException("line 3: no such thing", "", "", ())
+
+    monkeypatch.setattr(own, "cupy", host.HostCupy())
+    monkeypatch.setattr(own, "_where", lambda: (0, 0))
+    monkeypatch.setattr(own, "_gpu", lambda number: (5, 90))
+    monkeypatch.setattr(own, "kernel", own.kernel.__wrapped__)
+    monkeypatch.setattr(host.RawKernel, "__call__", fail)
+    monkeypatch.setattr(host.cupy.cuda, "Device", lambda: type("GPU", (), {"compute_capability": "90"}))
+    x, square = np.ones((2, 4), np.float32), np.ones((4, 4), np.float32)
+    for name, call in (
+        ("forward", lambda: own.dense(x, square, None, ACTIVATIONS["mish"], False)),
+        ("backward", lambda: own.gradients(x, x, square, square.copy(), None, False, None, False)),
+    ):
+        with pytest.raises(LettergpuError, match=rf"the kernel dense_{name} does not compile for sm_90; .*: line 3"):
+            call()
 
 
 def test_what_it_is_not_for_is_left_to_others(place):
