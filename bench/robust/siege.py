@@ -35,6 +35,8 @@ import lettergpu
 POST = "POST /predict?form=single HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n"
 GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
 
+CALM = 5.0  # seconds before the siege
+
 
 async def hold(port: int, head: bytes, piece: bytes, counts: collections.Counter) -> None:
     """Connections, one after the other, that send a head and then a piece a second, until they are closed."""
@@ -139,8 +141,8 @@ def main() -> None:
     texts = [lettergpu.read(file, form="single").text for file in files]
     with served() as (port, pid):
         with ThreadPoolExecutor(8) as pool:
-            until = time.perf_counter() + 5
-            capacity = sum(map(len, pool.map(lambda i: ask(port, files, texts, i, until), range(8)))) / 5
+            until = time.perf_counter() + CALM
+            capacity = sum(map(len, pool.map(lambda i: ask(port, files, texts, i, until), range(8)))) / CALM
         counts = multiprocessing.get_context("spawn").Queue()
         given = (port, files, 2 * capacity, options.connections, options.seconds, counts)
         attacker = multiprocessing.get_context("spawn").Process(target=attack, args=given)
