@@ -39,13 +39,16 @@ sys.path.append(str(Path(__file__).parents[1] / "speed"))
 from formats import idx_files
 from rounds import publish  # of speed/
 
+import lettergpu
 from lettergpu.files import read_tensors
 
+PACKAGE = str(Path(lettergpu.__file__).parent)
 COMMAND = [sys.executable, "-m", "lettergpu"]
 EPOCHS = 20
 SETTINGS = ["--device", "cpu", "--hidden", "16", "--batch-size", "2", "--epochs", str(EPOCHS), "--patience", "19"]
 TRAININGS = {"one network": [], "ensemble": ["--ensemble", "2"]}
-CODES = {"SIGKILL": (-9,), "SIGTERM": (-15,), "SIGINT": (130, -2), "full disk": (2,)}  # -2: before it could say so
+CODES = {"SIGKILL": -9, "SIGTERM": -15, "SIGINT": 130, "full disk": 2}
+EARLY = 1, -2  # of Python's own, where SIGINT comes before the command has begun
 PLACES = ("starting", "training", "drawing")
 MOST_KILLS = 12  # of a training
 MOST_BYTES = 160_000  # that a file may have on a full disk: as many as the largest that a training writes
@@ -146,8 +149,9 @@ def killed(folder: Path, data: Path, training: str, usual: dict[str, float], at:
     code, said = process.end()
     if code == 0:
         return None
-    wrong = code not in CODES[at.kind] or ("Traceback" in said and code != -2)
-    fault = f"exit code {code}: {' / '.join(said.splitlines()[-2:])}" if wrong else ""
+    early = at.kind == "SIGINT" and code in EARLY and PACKAGE not in said
+    right = early or (code == CODES[at.kind] and "Traceback" not in said)
+    fault = "" if right else f"exit code {code}: {' / '.join(said.splitlines()[-2:])}"
     return Kill(at.kind, process.place, training, resumed, fault)
 
 

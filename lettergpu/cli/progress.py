@@ -107,6 +107,8 @@ def interruptible(said: str) -> Iterator[Any]:
     def handle(signum: int, frame: FrameType | None) -> None:
         nonlocal asked
         if asked:
+            if callable(before):
+                before(signum, frame)
             raise KeyboardInterrupt
         asked = True
         with tqdm.external_write_mode():
