@@ -5,6 +5,8 @@ EMNIST blurs the binary scan, crops it to the letter, centres it in a square wit
 to the width of its own.
 """
 
+import math
+
 import numpy as np
 from PIL import Image
 from scipy import ndimage
@@ -36,11 +38,11 @@ def to_emnist(share: np.ndarray, stroke: float) -> np.ndarray:
         mask = share >= 0.5
         distance = ndimage.distance_transform_edt(mask) - ndimage.distance_transform_edt(~mask)
         share = np.clip(0.5 + distance - np.sign(distance) * 0.5 + more, 0.0, 1.0)
-    pad = int(long) + 2 + close
-    share = np.pad(share, pad - close)
     side = (long + 2.0 * max(more, -long / 4)) * SIDE / LONG
-    middle = pad + (bottom - top) / 2, pad + (right - left) / 2
-    box = middle[1] - side / 2, middle[0] - side / 2, middle[1] + side / 2, middle[0] + side / 2
-    image = Image.fromarray(np.float32(share)).resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box)
+    down, across = (max(0, math.ceil((side - length) / 2) - close) for length in (bottom - top, right - left))
+    image = Image.fromarray(np.float32(np.pad(share, ((down, down), (across, across)))))
+    middle = image.width / 2, image.height / 2
+    box = middle[0] - side / 2, middle[1] - side / 2, middle[0] + side / 2, middle[1] + side / 2
+    image = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box)
     blurred = ndimage.gaussian_filter(np.asarray(image), BLUR)
     return (np.clip(blurred / max(blurred.max(), 1e-6), 0.0, 1.0) * 255).astype(np.uint8)

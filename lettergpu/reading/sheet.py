@@ -74,10 +74,12 @@ class Sheet:
         top, left = max(0, piece.top - edge), max(0, piece.left - edge)
         rows, columns = slice(top, piece.bottom + edge), slice(left, piece.right + edge)
         labels = self.labels[rows, columns]
-        own = np.isin(labels, piece.labels)
+        is_own = np.zeros(self.last + 1, bool)
+        is_own[list(piece.labels)] = True
+        own = is_own.take(labels)
         # what is no component's is the soft edge of one, if it is beside it
-        own |= (labels == 0) & ndimage.binary_dilation(own, iterations=edge)
-        return np.where(own, self.share[rows, columns], 0.0)
+        own |= (labels == 0) & _grown(own, edge)
+        return self.share[rows, columns] * own
 
     def glyph(self, piece: Piece, image: np.ndarray | None = None, *known: Any) -> Glyph:
         """The piece as a letter, with its box in the page. image: as EMNIST would hold it, where that is known."""
@@ -86,6 +88,17 @@ class Sheet:
         (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
         image = to_emnist(self.crop(piece), self.stroke) if image is None else image
         return Glyph(image, (left, top, right, bottom), *known)
+
+
+def _grown(mask: np.ndarray, steps: int) -> np.ndarray:
+    """A mask (height, width) and what is above, below or beside it, that many times: SciPy's takes 20 times as long."""
+    for _ in range(steps):
+        inner, mask = mask, mask.copy()
+        mask[1:] |= inner[:-1]
+        mask[:-1] |= inner[1:]
+        mask[:, 1:] |= inner[:, :-1]
+        mask[:, :-1] |= inner[:, 1:]
+    return mask
 
 
 def level_sheet(ink: Ink, tilt: float = 0.0) -> Sheet:

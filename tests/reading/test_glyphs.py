@@ -5,6 +5,7 @@ import pictures
 import pytest
 from drawings import drawn, pixels_of
 from PIL import Image, ImageDraw
+from scipy import ndimage
 
 from lettergpu.data.letters import load_test
 from lettergpu.reading import layout
@@ -14,6 +15,7 @@ from lettergpu.reading.layout import find_letters
 from lettergpu.reading.normalise import to_emnist
 from lettergpu.reading.pictures import open_page
 from lettergpu.reading.reader import Reader
+from lettergpu.reading.sheet import Piece, Sheet
 from lettergpu.reading.spans import Judge
 from lettergpu.reading.workaround import as_the_report_did
 
@@ -221,3 +223,25 @@ def test_a_letter_of_any_size_comes_to_the_same_image():
     share[200:2200, 300:500] = share[2000:2200, 300:1700] = 1.0  # an L
     small = np.asarray(Image.fromarray(share).reduce(10))
     assert np.abs(to_emnist(share, 200.0).astype(int) - to_emnist(small, 20.0)).max() <= 40
+
+
+@pytest.mark.parametrize("own", [(1,), (1, 3)])
+def test_a_piece_is_cut_out_with_its_soft_edge_and_nothing_of_others(own):
+    rng = np.random.default_rng(60)
+    share = rng.random((40, 60), np.float32)
+    labels = rng.integers(1, 4, share.shape) * (rng.random(share.shape) < 0.1)
+    sheet = Sheet(share, labels, 3.0, np.eye(2, 3), [], 3)
+    window = slice(3, 32), slice(5, 50)  # two pixels around the piece, but for what is beyond the page
+    mask = np.isin(labels[window], own)
+    mask |= (labels[window] == 0) & ndimage.binary_dilation(mask, iterations=2)
+    np.testing.assert_array_equal(sheet.crop(Piece(own, 7, 5, 48, 30)), np.where(mask, share[window], 0))
+
+
+def test_a_thin_letter_gets_no_more_room_than_a_square_of_its_length(monkeypatch):
+    """Thousands of long strokes may stand on a page."""
+    made, fromarray = [], Image.fromarray
+    monkeypatch.setattr(Image, "fromarray", lambda array: made.append(array.size) or fromarray(array))
+    share = np.zeros((300, 20), np.float32)
+    share[10:290, 8:14] = 1.0
+    to_emnist(share, 6.0)
+    assert made[-1] < 2 * 280**2
