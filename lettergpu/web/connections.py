@@ -33,7 +33,9 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self.limit:
+        if self.client is None:  # it was reset before it was let in
+            self.give_up()
+        elif len(self.connections) > self.limit:
             next(iter(self.silent), self).give_up()
         self._listen()
 

@@ -2,16 +2,18 @@
 
 import re
 import socket
+import struct
 import subprocess
 import sys
 import time
 from contextlib import ExitStack, suppress
 
 import pytest
+import test_web
 from test_web import ask, drawn, read_all, running
 
 from lettergpu.reading.reader import Reader
-from lettergpu.web import connections
+from lettergpu.web import arrivals, connections
 
 HEAD = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
 
@@ -76,6 +78,22 @@ def test_the_longest_silent_gives_way_to_the_next(reader, monkeypatch):
         for other in others:
             other.sendall(HEAD + b"Connection: close\r\n\r\n")
             assert read_all(other).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_client_that_was_gone_before_it_was_let_in_is_nobody(reader, monkeypatch):
+    """It has no address any more, whose turn could come between those of others."""
+    seen, address_of = [], arrivals.address_of
+    monkeypatch.setattr(arrivals, "address_of", lambda request: seen.append(address_of(request)) or seen[-1])
+    listener = connections.listen("127.0.0.1", 0)
+    with connect(listener.getsockname()[1]) as client:
+        client.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(drawn()) + drawn()
+        )
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # to be reset
+    monkeypatch.setattr(test_web, "listen", lambda host, port: listener)
+    with running(reader) as port:
+        assert ask(port, "/predict", drawn())[0] == 200
+    assert seen == ["127.0.0.1"]
 
 
 def test_more_connections_than_descriptors_do_not_stop_it():
