@@ -71,6 +71,7 @@ def test_an_answer_that_nobody_takes_is_given_up(reader, monkeypatch):
 
 def test_the_longest_silent_gives_way_to_the_next(reader, monkeypatch):
     monkeypatch.setattr(connections, "CONNECTIONS", 3)
+    monkeypatch.setattr(connections, "SILENT_SECONDS", 60.0)  # none is to be closed for that
     with running(reader) as port, ExitStack() as stack:
         first, *others = [stack.enter_context(connect(port)) for _ in range(3)]
         assert ask(port, "/predict", drawn())[0] == 200
