@@ -2,7 +2,7 @@
 
 EMNIST blurs the binary scan, crops it to the letter, centres it in a square with its aspect kept, leaves a border of
 2 pixels and resizes it to 28x28. Pens differ more than NIST's did, so strokes too thin or too thick for it are brought
-to the width of its own.
+to the width of its own. The report's own way ("Our workaround") is another.
 """
 
 import math
@@ -10,13 +10,18 @@ import math
 import numpy as np
 from PIL import Image
 from scipy import ndimage
+from scipy.cluster.vq import kmeans2
 
 from ..data import SIDE
+from ..errors import LettergpuError
+from .ink import EMPTY
 
 LONG = 23.0  # pixels between the outer edges of a letter, half-way up, along its longer side
 STROKES = (1.5, 4.0)  # pixels: the widths that EMNIST's strokes have, most of them
 BLUR = 0.55  # pixels
 LARGE = 400  # pixels: of what is longer every second, third... is enough to make 28 of
+REPORTS_SIDE = 300  # pixels a side of what the report clusters
+REPORTS_BLUR = 0.7  # pixels; the report does not give its own
 
 
 def to_emnist(share: np.ndarray, stroke: float) -> np.ndarray:
@@ -46,3 +51,32 @@ def to_emnist(share: np.ndarray, stroke: float) -> np.ndarray:
     image = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box)
     blurred = ndimage.gaussian_filter(np.asarray(image), BLUR)
     return (np.clip(blurred / max(blurred.max(), 1e-6), 0.0, 1.0) * 255).astype(np.uint8)
+
+
+def as_the_report_did(pixels: np.ndarray) -> np.ndarray:
+    """uint8 (28, 28), light on dark, of a whole picture, uint8 (height, width, 3), as one letter.
+
+    300 x 300, K-means of its colours with K = 2, 28 x 28, Gaussian blur. The larger cluster is background, 0, the other
+    foreground, 1. Raises LettergpuError where there is one colour only.
+    """
+    fixed = Image.fromarray(pixels).resize((REPORTS_SIDE, REPORTS_SIDE), Image.Resampling.BICUBIC)
+    colours = np.asarray(fixed, np.float64).reshape(-1, 3)
+    sums = colours.sum(axis=1)
+    start = colours[[sums.argmin(), sums.argmax()]]  # not by chance, so that an answer can be had again
+    if (start[0] == start[1]).all():
+        raise LettergpuError(EMPTY)
+    _, cluster = kmeans2(colours, start, minit="matrix", iter=20)
+    foreground = cluster == (cluster.mean() < 0.5)
+    binary = Image.fromarray(np.float32(foreground.reshape(REPORTS_SIDE, REPORTS_SIDE)))
+    small = np.asarray(binary.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+    blurred = np.clip(ndimage.gaussian_filter(small, REPORTS_BLUR), 0.0, 1.0)
+    return (blurred * 255).astype(np.uint8)
+
+
+def has_emnists_form(pixels: np.ndarray) -> bool:
+    """Whether uint8 (height, width, 3) are 28x28, grey, light on dark, most of the border dark."""
+    if pixels.shape != (SIDE, SIDE, 3) or np.ptp(pixels, axis=2).any():
+        return False
+    grey = pixels[..., 0]
+    border = np.concatenate([grey[:1].ravel(), grey[-1:].ravel(), grey[:, 0], grey[:, -1]])
+    return bool((border > 32).mean() <= 0.1 and grey.max() >= 128)

@@ -13,16 +13,17 @@ from typing import IO, Any
 import numpy as np
 
 from ..backends.device import CPU, Device
+from ..data import SIDE
 from ..errors import LettergpuError
 from ..nn.network import Network
 from ..training import checkpoint
 from .ink import EMPTY, THRESHOLDS, find_ink
 from .layout import Found, find_letters, single_letter
 from .lexicon import lexicon_of
+from .normalise import as_the_report_did, has_emnists_form
 from .pictures import Page, open_page
 from .sheet import Glyph
 from .spans import Judge
-from .workaround import as_the_report_did
 
 FORMS = ("auto", "single", "text")
 SURER = 0.1  # mean log probability by which another way to turn a text has to be better: any ink looks like letters
@@ -123,9 +124,9 @@ class Reader:
         page = source if isinstance(source, Page) else open_page(source)
         ink = None
         if binarize == "kmeans":
-            found = _alone(as_the_report_did(page))
-        elif form != "text" and (glyph := _emnist(page)):
-            found = _alone(glyph)
+            found = _alone(_whole(page, as_the_report_did(page.pixels)))
+        elif form != "text" and page.size == (SIDE, SIDE) and has_emnists_form(page.pixels):
+            found = _alone(_whole(page, page.pixels[..., 0]))
         else:
             ink = find_ink(page.pixels, binarize)
             found = _alone(single_letter(ink)) if form == "single" else find_letters(ink, self.judge, words)
@@ -224,21 +225,15 @@ def _alone(glyph: Glyph) -> Found:
     return Found([[[glyph]]], 0.0)
 
 
+def _whole(page: Page, image: np.ndarray) -> Glyph:
+    """The page as one letter, with its image."""
+    height, width = page.pixels.shape[:2]
+    return Glyph(image, (0.0, 0.0, float(width), float(height)))
+
+
 def _inked(word: list[Glyph]) -> list[Glyph]:
     """The glyphs of which something is left in EMNIST's form: a network would name nothing, too."""
     return [glyph for glyph in word if glyph.image.any()]
-
-
-def _emnist(page: Page) -> Glyph | None:
-    """The page as it stands, where it has EMNIST's form: 28x28, grey, light on dark, most of its border dark."""
-    pixels = page.pixels
-    if pixels.shape != (28, 28, 3) or page.size != (28, 28) or np.ptp(pixels, axis=2).any():
-        return None
-    grey = pixels[..., 0]
-    border = np.concatenate([grey[:1].ravel(), grey[-1:].ravel(), grey[:, 0], grey[:, -1]])
-    if (border > 32).mean() > 0.1 or grey.max() < 128:
-        return None
-    return Glyph(grey, (0.0, 0.0, 28.0, 28.0))
 
 
 def _box(glyph: Glyph, shape: tuple[int, ...], size: tuple[int, ...]) -> tuple[int, int, int, int]:
