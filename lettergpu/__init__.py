@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .backends.libraries import device as device
     from .config import Config as Config
-    from .data.letters import load_letters as load_letters
     from .errors import LettergpuError as LettergpuError
     from .nn.network import Network as Network
+    from .reading.eyes import load_letters as load_letters
     from .reading.reader import Letter as Letter
     from .reading.reader import Reading as Reading
     from .reading.reader import read as read
@@ -29,7 +29,7 @@ _HOMES = {
     "Reading": "reading.reader",
     "fit": "training.loop",
     "load": "training.checkpoint",
-    "load_letters": "data.letters",
+    "load_letters": "reading.eyes",
     "read": "reading.reader",
 }
 __all__ = list(_HOMES)

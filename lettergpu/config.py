@@ -12,6 +12,7 @@ from .files import read_text
 
 CHOICES = {  # by name, as those who have them stand above this file; a test holds the two together
     "split": tuple(SPLITS),
+    "orientation": ("auto", "upright", "transposed"),
     "activation": ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "swish", "mish", "tanhexp"),
     "loss": ("softmax", "sigmoid"),
     "class_weight": ("none", "balanced"),
@@ -36,8 +37,10 @@ FAR = 1e300  # no setting is a number beyond it
 class Config:
     """Raises LettergpuError if a value makes no sense; the message names the option of the command line."""
 
-    data: str = "auto"  # auto, builtin or a folder of IDX files
+    data: str = "auto"  # auto, builtin, or a folder or file as data/sources.py takes it
     split: str = "letters"
+    orientation: str = "auto"  # how the files hold their images; auto: as they can be read, else as is usual
+    test: float = 0.2  # share of each class to test on, where there is no test part
     device: str = "auto"  # auto, cpu, cuda[:N], torch[:...], sycl[:...]: backends/libraries.py
     precision: str = "float32"  # of products of matrices on a GPU; tf32 is faster and keeps 10 bits of 23
     hidden: tuple[int, ...] = (512, 256, 128)  # nodes of each hidden layer; () is a perceptron
@@ -101,6 +104,7 @@ class Config:
         least, most = self.rotation_degrees
         self._require("rotation_degrees", 0 <= least <= most <= 180, "give two numbers, least and most")
         share = self.validation == "last" or (isinstance(self.validation, float) and 0 < self.validation < 1)
+        self._require("test", 0 < self.test < 1, "give a share between 0 and 1")
         self._require("validation", share, "give a share between 0 and 1, or last")
         self._require("views", self.views in VIEWS, f"choose one of {', '.join(map(str, VIEWS))}")
         self._require("ensemble", self.ensemble >= 1, "give 1 or more networks")

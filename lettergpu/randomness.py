@@ -1,12 +1,12 @@
 """Random numbers as a function of (seed, purpose, epoch), never of history: so a resumed run is the same run.
 
-Here for what NumPy draws once, on the host: the split, the first weights, the built-in letters. What each epoch needs
+Here for what NumPy draws once, on the host: the splits, the first weights, the built-in letters. What each epoch needs
 anew is drawn where the training lives (nn/draws.py).
 """
 
 import numpy as np
 
-PURPOSES = ("split", "parameters", "order", "rotation", "glyphs", "affine", "elastic")
+PURPOSES = ("split", "parameters", "order", "rotation", "glyphs", "affine", "elastic", "pictures", "test")
 
 
 def generator(seed: int, purpose: str) -> np.random.Generator:

@@ -22,7 +22,7 @@ from ..data.letters import Examples
 from ..nn.draws import permutation, stream
 from ..nn.network import Network
 from ..training.loop import Trainer
-from .progress import drawing
+from .progress import preparing
 
 COUNT = 99_840  # 124,800 letters of EMNIST, less a fifth for validation
 CALLS = (1, 64, 4096)  # images a call, when answers are timed
@@ -71,7 +71,7 @@ def letters(number: int, kind: str = "auto") -> tuple[np.ndarray, np.ndarray, st
         return images[:number].reshape(-1, 784), labels[:number], "EMNIST"
     rng = np.random.default_rng(0)
     if kind == "auto":
-        images, labels = glyphs.load("train", drawing)
+        images, labels = glyphs.load("train", preparing)
         chosen = np.arange(number) % len(images)
         images, labels = images[chosen].reshape(-1, 784), labels[chosen]
     else:

@@ -119,6 +119,8 @@ def counts(letters: Letters, checksums: dict[Path, tuple[str, str]]) -> None:
     print(letters.description)
     if letters.source == "builtin":
         print(DOWNLOAD_HINT)
+    for about, said in letters.found.items():
+        print(f"   {about:13}{said}")
     print(f"\n{'class':>6}{'train':>9}{'test':>9}")
     for label, name in enumerate(letters.classes):
         print(f"{name:>6}{(letters.train.labels == label).sum():9,}{(letters.test.labels == label).sum():9,}")

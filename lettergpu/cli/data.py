@@ -6,36 +6,40 @@ from typing import Annotated
 import typer
 
 from ..config import Config
-from .options import Data, SplitName
+from ..files import as_path
+from .options import Data, Lying, SplitName, TestShare, config_of
 
 data_app = typer.Typer(no_args_is_help=True, help="Get EMNIST, and see what letters there are.")
 
 
 @data_app.command("info")
-def data_info(data: Data = None, split: SplitName = None) -> None:
-    """Count the letters, and say whether their files are the official ones."""
+def data_info(data: Data = None, split: SplitName = None, orientation: Lying = None, test: TestShare = None) -> None:
+    """Count the letters, say what their files were taken for, and whether they are the official ones."""
     from ..data.emnist import checksums
-    from ..data.letters import find_source, load_letters
+    from ..reading.eyes import letters_of
     from . import console
-    from .progress import drawing
+    from .progress import preparing
 
-    letters = load_letters(data or Config.data, split or Config.split, drawing)
-    folder = find_source(data or Config.data, split or Config.split)
-    console.counts(letters, checksums(folder, split or Config.split) if folder else {})
+    config = config_of(data=data, split=split, orientation=orientation, test=test)
+    letters = letters_of(config, preparing)
+    official = letters.found.get("kind") == "IDX"
+    console.counts(letters, checksums(as_path(letters.source), config.split) if official else {})
 
 
 @data_app.command()
 def preview(
     data: Data = None,
     split: SplitName = None,
+    orientation: Lying = None,
+    test: TestShare = None,
     out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("letters.png"),
 ) -> None:
     """Draw a contact sheet of the training letters, a class a row."""
-    from ..data.letters import load_letters
+    from ..reading.eyes import letters_of
     from .plots import plot_preview
-    from .progress import drawing
+    from .progress import preparing
 
-    letters = load_letters(data or Config.data, split or Config.split, drawing)
+    letters = letters_of(config_of(data=data, split=split, orientation=orientation, test=test), preparing)
     plot_preview(out, letters.train.images, letters.train.labels, letters.classes)
     typer.echo(f"{out}: {letters.description}")
 

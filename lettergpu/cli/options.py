@@ -6,6 +6,7 @@ import typer
 
 from ..config import CHOICES, Config, option
 from ..errors import LettergpuError
+from ..files import as_text
 
 
 def setting(name: str, text: str) -> Any:
@@ -23,12 +24,24 @@ def flag(name: str, text: str) -> Any:
     return typer.Option(f"{on}/{off}", help=text, show_default=(on if getattr(Config, name) else off)[2:])
 
 
-Data = Annotated[str | None, setting("data", "auto, builtin, or a folder with EMNIST's IDX files.")]
+DATA_HELP = "auto, builtin, or a folder or file: IDX, CSV, .mat, .npz, Parquet, or a folder of pictures for each class."
+ORIENTATION_HELP = "How the files hold their images; auto reads some both ways."
+TEST_HELP = "Share of each class to test on, where there is no test part."
+Data = Annotated[str | None, setting("data", DATA_HELP)]
+Lying = Annotated[str | None, setting("orientation", ORIENTATION_HELP)]
+TestShare = Annotated[float | None, setting("test", TEST_HELP)]
 SplitName = Annotated[str | None, setting("split", "EMNIST's split.")]
 DEVICE_HELP = "auto, cpu, cuda[:N]; torch[:cpu|cuda[:N]|xpu[:N]|mps] or sycl[:cpu|gpu[:N]] for other libraries."
 DeviceName = Annotated[str | None, setting("device", DEVICE_HELP)]
 
 VIEWS_HELP = "Looks at an image turned, sheared, scaled that the finished network averages over: 1, 3, 9, 27."
+
+
+def config_of(**given: Any) -> Config:
+    """The settings with those that were given."""
+    if given.get("data") is not None:
+        given["data"] = as_text(given["data"])
+    return Config(**{name: value for name, value in given.items() if value is not None})
 
 
 def parse_hidden(text: str) -> tuple[int, ...]:

@@ -65,9 +65,9 @@ def follow(run: Run, letters: Letters, device: Device) -> None:
         _stop(run)
 
 
-def drawing(steps: range) -> Iterable[int]:
-    """A bar over the drawing of the built-in letters, which is done once."""
-    return tqdm(steps, "Drawing the built-in letters", disable=None, leave=False)
+def preparing(steps: range) -> Iterable[int]:
+    """A bar while the built-in letters are drawn, which is done once, or many pictures are read."""
+    return tqdm(steps, "Preparing the letters", disable=None, leave=False)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import typer
 from ..config import Config, option
 from ..errors import LettergpuError
 from ..files import as_text
-from .options import VIEWS_HELP, Data, DeviceName, SplitName, flag, parse_hidden, setting
+from .options import VIEWS_HELP, Data, DeviceName, Lying, SplitName, TestShare, flag, parse_hidden, setting
 
 if TYPE_CHECKING:
     from ..backends.device import Device
@@ -23,6 +23,8 @@ AUGMENT = f"rotate turns {TURNED}; affine turns, shifts, stretches, shears all; 
 def train(
     data: Data = None,
     split: SplitName = None,
+    orientation: Lying = None,
+    test: TestShare = None,
     device: DeviceName = None,
     precision: Annotated[
         str | None, setting("precision", "Of matrix products on a GPU; tf32 is faster and rounds to 10 bits of 23.")
@@ -83,6 +85,8 @@ def train(
     given = {
         "data": None if data is None else as_text(data),
         "split": split,
+        "orientation": orientation,
+        "test": test,
         "device": device,
         "precision": precision,
         "hidden": None if hidden is None else parse_hidden(hidden),
@@ -111,29 +115,31 @@ def train(
         "seed": seed,
     }
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if data is not None:
+        changes.setdefault("orientation", Config.orientation)  # other files than the run's may lie otherwise
     if resume and (recipe or out):
         raise LettergpuError(f"--resume {resume}: it keeps its folder and settings; drop --out and --recipe")
     if warm_restart and not resume:
         raise LettergpuError("--warm-restart: it is for a run that goes on; say --resume RUN and --epochs, too")
-    if resume and (fixed := changes.keys() - {"data", "device", "epochs", "patience"}):
+    if resume and (fixed := changes.keys() - {"data", "orientation", "device", "epochs", "patience"}):
         raise LettergpuError(f"{option(min(fixed))}: it belongs to the run and cannot be changed on --resume")
 
     from ..backends.libraries import resolve
-    from ..data.letters import load_letters
+    from ..reading.eyes import letters_of
     from ..training.runs import Run
     from . import progress
 
     if resume:
         with Run.resume(resume, changes, warm_restart=warm_restart) as run:
             place, why = resolve(run.config.device, run.config.precision)
-            letters = load_letters(run.config.data, run.config.split, progress.drawing)
+            letters = letters_of(run.config, progress.preparing)
             run.go_on_with(letters)
             _follow(run, letters, place, why)
         return
     config = replace(Config.from_file(recipe) if recipe else Config(), **changes)
     place, why = resolve(config.device, config.precision)
-    letters = load_letters(config.data, config.split, progress.drawing)
-    with Run.create(out, replace(config, data=letters.source), letters) as run:
+    letters = letters_of(config, progress.preparing)
+    with Run.create(out, replace(config, **letters.settings), letters) as run:
         _follow(run, letters, place, why)
 
 

@@ -1,17 +1,21 @@
-"""The letters to train and test on, from a folder of IDX files, the downloaded EMNIST, or the built-in fonts."""
+"""The letters to train and test on: those of a file or a folder, the downloaded EMNIST, or the built-in fonts."""
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import LettergpuError, brief
 from ..files import as_path, as_text
 from ..randomness import generator
-from . import emnist, glyphs
+from . import SIDE, emnist, glyphs, sources
+from .folders import Eyes, Progress, seen
+from .orientation import Orientation, find, is_dark
+from .sources import Source
 from .splits import find_split
 
 BUILTIN = "built-in letters, drawn from fonts (not handwriting)"
@@ -32,15 +36,30 @@ class Examples:
         return Examples(self.images[rows], self.labels[rows])
 
 
+NONE = Examples(np.empty((0, SIDE, SIDE), np.uint8), np.empty(0, np.int64))
+INK = ("", "dark on light, so turned light on dark")
+
+
 @dataclass(frozen=True)
 class Letters:
-    """source: "builtin" or the folder's full path. description: one line that says what these letters are."""
+    """source: "builtin" or the full path of a folder or file. description: one line that says what these letters are.
+
+    orientation: how its files hold them, upright or transposed; auto of built-in ones. found: what else was understood
+    of its files, in words by what it is about.
+    """
 
     train: Examples
     test: Examples
     classes: tuple[str, ...]
     source: str
     description: str
+    orientation: str = "auto"
+    found: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings that lead to the same letters again, also where auto would lead elsewhere."""
+        return {"data": self.source, "orientation": self.orientation}
 
     @cached_property
     def fingerprint(self) -> str:
@@ -70,11 +89,26 @@ class Letters:
             )
         return rows[held:], rows[:held]
 
+    def named(self, classes: tuple[str, ...]) -> "Letters":
+        """The same, labelled for a network of these classes, which may write a name in other capitals.
+
+        Raises LettergpuError if it has no such class.
+        """
+        exact = {name: number for number, name in enumerate(classes)}
+        folded = {name.casefold(): number for name, number in exact.items()}
+        alike = folded if len(folded) == len(classes) else exact
+        places = [exact.get(name, alike.get(name.casefold())) for name in self.classes]
+        if None in places:
+            strange, known = brief(self.classes[places.index(None)]), brief(", ".join(classes), 300)
+            raise LettergpuError(f"{self.source}: the network knows no class {strange}, but {known}")
+        moved = [Examples(part.images, np.array(places)[part.labels]) for part in (self.train, self.test)]
+        return replace(self, train=moved[0], test=moved[1], classes=classes)
+
 
 def find_source(data: str, split: str) -> Path | None:
-    """The folder that `data` means, or None for the built-in letters.
+    """The folder or file that `data` means, or None for the built-in letters.
 
-    data: "auto" (the downloaded EMNIST if it is there, else the built-in letters), "builtin", or a folder.
+    data: "auto" (the downloaded EMNIST if it is there, else the built-in letters), "builtin", or a folder or file.
     """
     find_split(split)
     if data == "auto":
@@ -88,35 +122,93 @@ def find_source(data: str, split: str) -> Path | None:
             )
         return None
     try:
-        folder = Path(os.path.realpath(as_path(os.path.expanduser(data))))
-        if os.path.isdir(folder):
-            return folder
+        path = Path(os.path.realpath(as_path(os.path.expanduser(data))))
+        if os.path.exists(path):
+            return path
     except (OSError, RuntimeError):  # a name that is too long, or nobody's home
         pass
-    raise LettergpuError(f"--data {brief(data, 300)}: there is no such folder; give auto, builtin or a folder")
+    raise LettergpuError(
+        f"--data {brief(data, 300)}: there is no such folder or file; give auto, builtin, a folder or a file"
+    )
 
 
-def load_letters(data: str = "auto", split: str = "letters", progress: glyphs.Progress = iter) -> Letters:
+def load_letters(
+    data: str = "auto",
+    split: str = "letters",
+    progress: Progress = iter,
+    *,
+    orientation: str = "auto",
+    held_out: float = 0.2,
+    eyes: Eyes | None = None,
+    test_only: bool = False,
+) -> Letters:
     """Training and test letters.
 
-    data: "auto" (the downloaded EMNIST if it is there, else the built-in letters), "builtin", or a folder with
-    the four IDX files of the split under their official names, gzipped or plain. split: letters, balanced,
-    byclass, bymerge, digits or mnist. progress: as `glyphs.load` takes it, for built-in letters not drawn before.
+    data: "auto" (the downloaded EMNIST if it is there, else the built-in letters), "builtin", or a folder or file of
+    a kind that sources.py knows. split: letters, balanced, byclass, bymerge, digits or mnist, the classes of all but
+    pictures, whose folders' names are theirs. progress: what shows how far drawing or reading of pictures is, from the
+    steps that it is handed. orientation: how the files hold their images, one of ORIENTATIONS. held_out: the share of
+    each class to test on where there is no test part, 1 for all; drawn by a seed of its own, so that runs of other
+    seeds are tested on the same letters. eyes: what sees pictures and how images lie.
+    test_only: letters to train on are not needed.
     Raises LettergpuError if files are missing, damaged or do not belong together.
     """
-    folder = find_source(data, split)
+    path = find_source(data, split)
     classes = find_split(split).classes
-    if folder is None:
-        train, test = (Examples(*glyphs.load(part, progress)) for part in ("train", "test"))
+    if path is None:
+        train = NONE if test_only else Examples(*glyphs.load("train", progress))
+        test = Examples(*glyphs.load("test", progress))
         return Letters(train, test, classes, "builtin", BUILTIN)
-    train, test = (Examples(*emnist.read(folder, split, part)) for part in ("train", "test"))
-    source = as_text(folder)
-    return Letters(train, test, classes, source, f"EMNIST {split} from {source} ({emnist.verify(folder, split)})")
+    if not 0 < held_out <= 1:
+        raise LettergpuError(f"--test {held_out}: give a share above 0, or 1 for all")
+    source = sources.read(path, split, test_only=test_only)
+    way, parts, found = _upright(source, orientation, eyes, progress)
+    if "" in parts:
+        parts = _parted(parts[""], held_out)
+        found["test part"] = "all" if held_out == 1 else f"{held_out:.0%} of each class, held out here (--test)"
+    train, test = parts.get("train", NONE), parts["test"]
+    name = as_text(path)
+    notes = [source.verdict, *(() if source.known else found.values())]
+    description = f"{source.what} from {name} ({'; '.join(filter(None, notes))})"
+    return Letters(train, test, source.classes, name, description, way.name, {"kind": source.kind} | found)
 
 
-def load_test(data: str, split: str, progress: glyphs.Progress = iter) -> tuple[Examples, str]:
+def load_test(data: str, split: str, progress: Progress = iter, **how: Any) -> tuple[Examples, str]:
     """The test letters alone, and what they are; all as `load_letters` takes it."""
-    folder = find_source(data, split)
-    if folder is None:
-        return Examples(*glyphs.load("test", progress)), BUILTIN
-    return Examples(*emnist.read(folder, split, "test")), f"EMNIST {split} from {as_text(folder)}"
+    letters = load_letters(data, split, progress, **how, test_only=True)
+    return letters.test, letters.description
+
+
+def _upright(
+    source: Source, asked: str, eyes: Eyes | None, progress: Progress
+) -> tuple[Orientation, dict[str, Examples], dict[str, str]]:
+    """How the images lie, the parts as they should, and both in words."""
+    images, notes = {}, {}
+    for part, table in source.parts.items():
+        images[part], notes[part] = seen(table, eyes, progress)
+    dark = {part for part in images if is_dark(images[part])}
+    light = {part: 255 - images[part] if part in dark else images[part] for part in images}
+    labels, first = {part: table.labels for part, table in source.parts.items()}, next(iter(images))
+    way = source.usual
+    if asked != "auto":
+        way = Orientation(asked == "transposed", "as it was set")
+    elif not source.known:
+        way = find(light[first], labels[first], source.classes, eyes, source.usual)
+    if way.transposed:
+        light = {part: images.swapaxes(1, 2) for part, images in light.items()}
+    parts = {part: Examples(np.ascontiguousarray(light[part]), labels[part]) for part in light}
+    found = {"orientation": f"{way.name}: {way.why}", "ink": INK[bool(dark)], "pictures": notes[first]}
+    return way, parts, {about: said for about, said in found.items() if said}
+
+
+def _parted(examples: Examples, share: float) -> dict[str, Examples]:
+    """Examples to train on, and of each class about this share to test on: the same for whoever asks again."""
+    order = generator(0, "test").permutation(len(examples))
+    place = np.empty(len(order), np.int64)  # among those of its class
+    for label in np.unique(examples.labels):
+        own = order[examples.labels[order] == label]
+        place[own] = np.arange(len(own))
+    counts = np.bincount(examples.labels)
+    least = np.where(counts > 1, 1, 0)  # of a class
+    held = place < np.maximum(np.rint(counts * share), least)[examples.labels]
+    return {"train": examples.take(np.flatnonzero(~held)), "test": examples.take(np.flatnonzero(held))}

@@ -55,7 +55,8 @@ def finished(place: Place, row: Row) -> dict[str, Any] | None:
     if not (folder / "config.toml").is_file():
         return None
     config = Config.from_file(folder / "config.toml")
-    same = replace(config, data=row.config.data, device=row.config.device) == row.config
+    where = {name: getattr(row.config, name) for name in ("data", "orientation", "test", "device")}
+    same = replace(config, **where) == row.config
     summary = _read_summary(folder / "summary.json")
     if not same or (summary and summary["data"]["fingerprint"] != place.letters.fingerprint):
         raise LettergpuError(f"{folder} is of other letters or settings: name another --out")
@@ -119,7 +120,7 @@ def train(
 @contextmanager
 def _begun(place: Place, row: Row) -> Iterator[Run]:
     """The row's run, as far as it has come; a new one if that is before its first checkpoint, or drawn otherwise."""
-    folder, config = place.of(row), replace(row.config, data=place.letters.source)
+    folder, config = place.of(row), replace(row.config, **place.letters.settings)
     last = folder / checkpoint.LAST
     if last.is_file() and checkpoint.read(last).draws == checkpoint.DRAWS:
         with Run.resume(folder, {}) as run:

@@ -119,7 +119,7 @@ class Run:
                 f"--resume {self.folder}: it was trained on other letters than {letters.description}; "
                 "name its own with --data"
             )
-        self.config = replace(self.config, data=letters.source)
+        self.config = replace(self.config, **letters.settings)
         self._clear()
         self._write_text(SETTINGS, self.config.to_toml())
         if self._last and self._last.config != self.config:  # killed at once, it goes on as is said now

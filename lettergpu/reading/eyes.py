@@ -1,0 +1,48 @@
+"""Letters in the files that people have them in: data/ reads the files, and is handed what sees a picture."""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ..config import Config
+from ..data import letters
+from ..data.folders import Eyes, Progress
+from ..data.letters import Letters
+from ..nn.network import Network
+from ..training import checkpoint
+from .ink import find_ink
+from .layout import single_letter
+from .normalise import has_emnists_form
+from .pictures import open_page
+
+
+def _normalised(pixels: np.ndarray) -> np.ndarray:
+    """What the reader would see of a picture of one letter."""
+    return pixels[..., 0] if has_emnists_form(pixels) else single_letter(find_ink(pixels)).image
+
+
+@lru_cache(maxsize=1)
+def _boxed() -> Network:
+    network = checkpoint.load(checkpoint.BOXED)
+    network.views = 1  # is enough to tell how letters lie
+    return network
+
+
+def _recognised(images: np.ndarray) -> np.ndarray:
+    network = _boxed()
+    return np.array(network.classes)[network.predict_proba(images).argmax(axis=1)]
+
+
+EYES = Eyes(lambda source: open_page(source).pixels, _normalised, _recognised)
+
+
+def letters_of(config: Config, progress: Progress = iter, **how: Any) -> Letters:
+    """The letters that these settings mean. how: what differs from them, as load_letters takes it."""
+    settings = {"orientation": config.orientation, "held_out": config.test} | how
+    return load_letters(config.data, config.split, progress, **settings)
+
+
+def load_letters(data: str = "auto", split: str = "letters", progress: Progress = iter, **how: Any) -> Letters:
+    """As data.letters.load_letters, pictures too, and turned as the network in the package reads them best."""
+    return letters.load_letters(data, split, progress, eyes=EYES, **how)
