@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lettergpu.config import CHOICES, RECIPES, Config
+from lettergpu.data.orientation import ORIENTATIONS
 from lettergpu.errors import LettergpuError
 from lettergpu.nn.activations import ACTIVATIONS
 from lettergpu.nn.initializers import INITIALIZERS
@@ -24,6 +25,7 @@ configs = st.builds(
     l2=st.floats(0, 1),
     batch_size=st.integers(0, 10_000),
     validation=st.one_of(st.floats(0.01, 0.99), st.just("last")),
+    test=st.floats(0.01, 0.99),
     seed=st.integers(0, 2**40),
     cycles=st.sampled_from([(), (0, 30), (0, 30, 30, 60), (0, 30, 20, 40)]),
     **{name: st.sampled_from(choices) for name, choices in CHOICES.items()},
@@ -64,6 +66,8 @@ def test_the_report_is_a_recipe():
         ({"epochs": 10**9}, "--epochs 1000000000: give 1 to 1,000,000"),
         ({"validation": 1.0}, "--validation 1.0: give a share between 0 and 1, or last"),
         ({"validation": "first"}, "--validation first"),
+        ({"test": 1.0}, "--test 1.0: give a share between 0 and 1"),
+        ({"orientation": "lying"}, "--orientation lying: choose one of auto, upright, transposed"),
         ({"seed": -1}, "--seed -1"),
         ({"seed": 10**400}, r"--seed 1000.*\.\.\.: give a finite number"),
         ({"hidden": (1,) * 101}, "give at most 100 layers"),
@@ -158,4 +162,5 @@ def test_the_choices_are_those_of_the_tables():
     assert CHOICES["activation"] == tuple(ACTIVATIONS)
     assert CHOICES["loss"] == tuple(LOSSES)
     assert CHOICES["init"] == tuple(INITIALIZERS)
+    assert CHOICES["orientation"] == ORIENTATIONS
     assert CHOICES["schedule"] == tuple(SCHEDULES)

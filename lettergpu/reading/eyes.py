@@ -1,6 +1,7 @@
 """Letters in the files that people have them in: data/ reads the files, and is handed what sees a picture."""
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,20 @@ from ..data.folders import Eyes, Progress
 from ..data.letters import Letters
 from ..nn.network import Network
 from ..training import checkpoint
-from .ink import find_ink
-from .layout import single_letter
-from .normalise import has_emnists_form
-from .pictures import open_page
+
+
+def _opened(source: Path | bytes) -> np.ndarray:
+    from .pictures import open_page  # what only pictures need takes a while to be imported
+
+    return open_page(source).pixels
 
 
 def _normalised(pixels: np.ndarray) -> np.ndarray:
     """What the reader would see of a picture of one letter."""
+    from .ink import find_ink
+    from .layout import single_letter
+    from .normalise import has_emnists_form
+
     return pixels[..., 0] if has_emnists_form(pixels) else single_letter(find_ink(pixels)).image
 
 
@@ -34,7 +41,7 @@ def _recognised(images: np.ndarray) -> np.ndarray:
     return np.array(network.classes)[network.predict_proba(images).argmax(axis=1)]
 
 
-EYES = Eyes(lambda source: open_page(source).pixels, _normalised, _recognised)
+EYES = Eyes(_opened, _normalised, _recognised)
 
 
 def letters_of(config: Config, progress: Progress = iter, **how: Any) -> Letters:

@@ -107,6 +107,73 @@ def test_sources_that_do_not_exist(data, split, message):
         find_source(data, split)
 
 
+@pytest.fixture
+def untested(few_letters, tmp_path):
+    """A file without a test part, in which each image tells its row."""
+    images = few_letters.train.images.copy()
+    images[:, 0, 0], images[:, 0, 1] = np.arange(400) % 256, np.arange(400) // 256
+    np.savez(path := tmp_path / "letters.npz", images=images, labels=few_letters.train.labels)
+    return path
+
+
+def rows_of(examples):
+    return examples.images[:, 0, 0].astype(int) + 256 * examples.images[:, 0, 1].astype(int)
+
+
+def test_without_a_test_part_a_share_of_each_class_is_held_out(untested, few_letters):
+    letters = load_letters(str(untested), held_out=0.3)
+    labels = few_letters.train.labels
+    assert sorted([*rows_of(letters.train), *rows_of(letters.test)]) == [*range(400)]
+    np.testing.assert_array_equal(letters.train.labels, labels[rows_of(letters.train)])
+    np.testing.assert_array_equal(letters.test.labels, labels[rows_of(letters.test)])
+    expected = np.rint(0.3 * np.bincount(labels))
+    np.testing.assert_array_equal(np.bincount(letters.test.labels), expected)
+    assert letters.description.endswith("30% of each class, held out here (--test))")
+    again = load_letters(str(untested), held_out=0.3, test_only=True)
+    np.testing.assert_array_equal(again.test.images, letters.test.images)
+
+
+def test_a_share_however_small_tests_each_class_and_all_is_all(untested):
+    letters = load_letters(str(untested), held_out=0.001)
+    assert np.bincount(letters.test.labels).tolist() == [1, 1, 1, 1]
+    letters = load_letters(str(untested), held_out=1)
+    assert (len(letters.train), len(letters.test)) == (0, 400)
+    for share in (0, 1.1, float("nan")):
+        with pytest.raises(LettergpuError, match=f"--test {share}: give a share above 0, or 1 for all"):
+            load_letters(str(untested), held_out=share)
+
+
+def test_a_class_of_one_image_is_trained_on(tmp_path):
+    np.savez(path := tmp_path / "letters.npz", images=np.ones((5, 784)), labels=["A", "B", "B", "B", "B"])
+    letters = load_letters(str(path), held_out=0.4)
+    assert np.bincount(letters.train.labels).tolist() == [1, 2]
+    assert letters.test.labels.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("own", "classes", "expected"),
+    [
+        (("A", "B"), ("A", "B"), [0, 1]),
+        (("B", "D"), ("A", "B", "C", "D"), [1, 3]),
+        (("b", "D"), ("A", "B", "C", "D"), [1, 3]),
+        (("A", "a"), ("A", "B"), [0, 0]),
+        (("A", "a"), ("A", "a", "B"), [0, 1]),
+    ],
+)
+def test_letters_are_labelled_for_a_network_that_knows_more(own, classes, expected):
+    part = Examples(np.zeros((2, 28, 28), np.uint8), np.arange(2))
+    letters = Letters(part, part, own, "here", "").named(classes)
+    assert letters.classes == classes
+    assert letters.test.labels.tolist() == letters.train.labels.tolist() == expected
+
+
+@pytest.mark.parametrize(("own", "classes"), [(("A", "Ä"), ("A", "B")), (("B", "b"), ("A", "a", "B"))])
+def test_a_class_that_a_network_does_not_know_is_named(own, classes):
+    part = Examples(np.zeros((2, 28, 28), np.uint8), np.arange(2))
+    with pytest.raises(LettergpuError, match=f"here: the network knows no class {own[1]}, but A, "):
+        Letters(part, part, own, "here", "").named(classes)
+
+
 def test_real_letters(emnist):
     letters = load_letters(str(emnist))
     assert letters.train.images.shape == (92_788, 28, 28)
