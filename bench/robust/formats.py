@@ -17,6 +17,7 @@ from typing import Any
 import mutations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from scipy.io import savemat
 
 import lettergpu
 from lettergpu.config import RECIPES, Config
@@ -54,6 +55,41 @@ def idx_files(ending: str = "") -> dict[str, bytes]:
             content = bytes((0, 0, 8, array.ndim)) + shape + array.astype(np.uint8).tobytes()
             found[name + ending] = gzip.compress(content, 1) if ending else content
     return found
+
+
+def tables(ending: str) -> dict[str, bytes]:
+    """Letters in one file of a kind, as it is written in two ways."""
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (COUNT, 784)).astype(np.uint8), np.arange(COUNT) % 26 + 1
+    packed, plain = BytesIO(), BytesIO()
+    match ending:
+        case "csv":
+            np.savetxt(packed, np.column_stack([labels, images]), "%d", ",")
+            np.savetxt(plain, np.column_stack([labels, images / 255]), "%.3f", ",", header="label" + ",p" * 784)
+        case "npz":
+            np.savez_compressed(packed, images=images, labels=labels)
+            np.savez(plain, x_train=images / 255, y_train=labels, x_test=images[:9], y_test=labels[:9])
+        case "mat":
+            parts = {part: {"images": images, "labels": labels[:, None]} for part in ("train", "test")}
+            savemat(packed, {"dataset": parts}, do_compression=True)
+            savemat(plain, {"dataset": parts})
+        case "parquet":
+            import pyarrow
+            from pyarrow.parquet import write_table
+
+            pictures = [drawn.getvalue() for image in images if not _png(image, drawn := BytesIO())]
+            write_table(pyarrow.table({"image": pictures, "label": labels}), packed)
+            held = [{"bytes": picture, "path": None} for picture in pictures]
+            write_table(pyarrow.table({"image": held, "label": labels}), plain, compression="none")
+    return {f"packed.{ending}": packed.getvalue(), f"plain.{ending}": plain.getvalue()}
+
+
+def _png(image: np.ndarray, file: BytesIO) -> None:
+    Image.fromarray(image.reshape(28, 28)).save(file, "PNG")
+
+
+def read_file(path: Path) -> None:
+    lettergpu.load_letters(str(path))
 
 
 def read_folder(path: Path) -> None:
@@ -137,6 +173,10 @@ def _picture(kind: str, damage: Callable[[bytes, Random], bytes] = mutations.dam
 FORMATS = {
     "idx": Format(idx_files, mutations.damaged, read_folder),
     "idx.gz": Format(partial(idx_files, ".gz"), mutations.in_gzip, read_folder),
+    "csv": Format(partial(tables, "csv"), mutations.reworded, read_file),
+    "npz": Format(partial(tables, "npz"), mutations.in_zip, read_file),
+    "mat": Format(partial(tables, "mat"), mutations.damaged, read_file),
+    "parquet": Format(partial(tables, "parquet"), mutations.damaged, read_file),
     "zip": Format(archive, mutations.in_zip, read_archive),
     "safetensors": Format(networks, mutations.in_safetensors, read_network),
     "toml": Format(recipes, mutations.reworded, read_recipe),

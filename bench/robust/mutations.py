@@ -110,13 +110,13 @@ def in_gzip(content: bytes, rng: Random) -> bytes:
 
 
 def in_zip(content: bytes, rng: Random) -> bytes:
-    """The archive, or one of its gzipped files."""
+    """The archive, or one of its files, gzipped or not."""
     if rng.random() < 0.5:
         return damaged(content, rng)
     with zipfile.ZipFile(BytesIO(content)) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     name = rng.choice(sorted(files))
-    files[name] = in_gzip(files[name], rng)
+    files[name] = (in_gzip if name.endswith(".gz") else damaged)(files[name], rng)
     made = BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
         for name, inside in files.items():

@@ -3,9 +3,11 @@
 Nothing in them is run: pickled objects are refused. No more is unpacked than letters can come to.
 """
 
+import struct
 import zipfile
 import zlib
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -19,7 +21,11 @@ NAMES = {  # of a part's arrays, in the archives that are about
 }
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 SLACK = 1_000_000  # bytes of labels' text and headers beside images
-BROKEN = (KeyError, ValueError, EOFError, RuntimeError, MemoryError, zlib.error, zipfile.BadZipFile)
+# what zipfile and NumPy, which takes a header for Python's own text, raise for an archive that is damaged
+BROKEN = (
+    *(KeyError, ValueError, TypeError, EOFError, RuntimeError, MemoryError, ArithmeticError, SyntaxError, TokenError),
+    *(struct.error, zlib.error, zipfile.BadZipFile),
+)
 
 
 def read(path: Path) -> dict[str, Table]:

@@ -74,3 +74,13 @@ def test_a_header_that_promises_more_than_there_is_is_refused(tmp_path):
         archive.writestr("labels.npy", header.getvalue())
     with pytest.raises(LettergpuError, match=r"letters.npz is damaged"):
         npz.read(path)
+
+
+@pytest.mark.parametrize("header", ["{'descr': ((", "  1\n 2", "{'descr': 'O', 'shape': (9", "\x00", "9" * 9000])
+def test_a_header_that_is_none_is_refused(header, tmp_path):
+    with zipfile.ZipFile(path := tmp_path / "letters.npz", "w") as archive:
+        for name in ("images.npy", "labels.npy"):
+            archive.writestr(name, b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode())
+    with pytest.raises(LettergpuError, match=r"letters.npz is damaged, or no .npz") as error:
+        npz.read(path)
+    assert str(error.value).isprintable()
