@@ -228,6 +228,32 @@ def test_builtin_letters_are_trained_on_and_named(tmp_path):
         assert len(set(sheet.convert("L").tobytes())) > 100
 
 
+def test_letters_of_ones_own_are_understood_and_found_again(few_letters, tmp_path):
+    """A file without a test part, whose images lie as was said, not as auto would take them."""
+    train = few_letters.train
+    np.savez(tmp_path / "own.npz", images=train.images.swapaxes(1, 2), labels=train.labels)
+    words = "train", "--data", "own.npz", "--orientation", "transposed", "--test", 0.1, *QUICK, "--out", "run"
+    done = lettergpu_(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["data"]["source"] == str(tmp_path / "own.npz")
+    images = {part: summary["data"][f"{part}_images"] for part in ("train", "validation", "test")}
+    assert sum(images.values()) == 400
+    assert images["test"] == sum(np.rint(np.bincount(train.labels) * 0.1))
+    again = lettergpu_("evaluate", "run", "--json", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["top1"] == summary["test"]["top1"]
+    every = lettergpu_("evaluate", "run", "--test", 1, "--json", cwd=tmp_path)
+    assert json.loads(every.stdout)["images"] == 400
+    assert lettergpu_("train", "--resume", "run", "--epochs", 4, cwd=tmp_path).returncode == 0
+    assert "other letters" in complaint(
+        lettergpu_("train", "--resume", "run", "--orientation", "upright", cwd=tmp_path)
+    )
+    info = lettergpu_("data", "info", "--data", "own.npz", "--orientation", "upright", cwd=tmp_path).stdout
+    assert "orientation  upright: as it was set" in info
+    assert "test part    20% of each class, held out here (--test)" in info
+
+
 # Stopping and going on
 
 
