@@ -15,13 +15,15 @@ from skimage.morphology import convex_hull_image
 SIDE = 192  # pixels of the long side, on which the sheet is looked for
 LETTER = 12  # a letter is narrower than the long side by at least this factor, or there is no room for a table
 EDGE = 3  # pixels of these that are left out within the sheet's edge, which is torn, bent or in shadow
-DARKER = 0.5  # of the paper's brightness: what surrounds a sheet has less, a shadow on it has more
-STEP = 0.35  # of it: how much falls off right at the edge; along a shadow it falls off slowly
-LEAST, MOST = 0.3, 0.98  # of the picture that is sheet
-CONVEX = 0.75  # of its convex hull that a sheet fills; a torn one has less than 1
+SEEN = 0.75  # of a sheet's edge that is in the picture where it lies within it; the border of a shadow seldom is
+LEAST = 0.08, 0.3  # of the picture that is sheet, where it lies within it, and where not,
+FALLS = 0.12, 0.33  # and by how much of its brightness all but a tenth of its edge falls off, within SIDE / 40 pixels
+MOST = 0.98  # of the picture that is sheet
+CONVEX = 0.8  # of its convex hull that a sheet fills; a torn one has less than 1
 FAINT, WRITTEN = 0.08, 0.002  # contrast of ink on it, and how much of it is ink at least: a letter may fill a picture
-INKED = 0.25  # of a sheet that is ink at most; bright writing on the dark has as much dark between its strokes
-BOARD_INKED, RECTANGLE = 0.5, 0.95  # of a dark board; of its bounding box that it fills, where a letter does not
+INKED = 0.3  # of a sheet that is ink at most; bright writing on the dark has as much dark between its strokes
+BOARD_LEAST, BOARD_INKED = 0.3, 0.6  # of a dark board,
+RECTANGLE = 0.95  # of whose bounding box more is filled than a letter fills
 
 
 class _Seen(NamedTuple):
@@ -37,12 +39,12 @@ def on_paper(pixels: np.ndarray) -> np.ndarray:
 
     A dark board or window with bright writing on it is a sheet, too, if it is a rectangle.
     """
-    if seen := _sheet(pixels, INKED):
+    if seen := _sheet(pixels, LEAST[0], INKED):
         return _endless(pixels, seen)
-    if (pixels[::8, ::8] < 160).mean() < LEAST * (1.0 - BOARD_INKED):
+    if (pixels[::8, ::8] < 160).mean() < BOARD_LEAST * (1.0 - BOARD_INKED):
         return pixels  # so little of it is dark that there is no board, which need not be looked for
     negative = 255 - pixels
-    if (seen := _sheet(negative, BOARD_INKED)) and _box_filled(seen.sheet) > RECTANGLE:
+    if (seen := _sheet(negative, BOARD_LEAST, BOARD_INKED)) and _box_filled(seen.sheet) > RECTANGLE:
         return 255 - _endless(negative, seen)
     return pixels
 
@@ -64,31 +66,44 @@ def _box_filled(sheet: np.ndarray) -> float:
     return float(sheet.sum() / (rows * columns))
 
 
-def _sheet(pixels: np.ndarray, inked: float) -> _Seen | None:
-    """The bright, compact region with a sharp edge and dark surroundings, ink included; None if there is none."""
+def _sheet(pixels: np.ndarray, least: float, inked: float) -> _Seen | None:
+    """The bright, compact region with a sharp edge, ink included; None if there is none.
+
+    Wood may be as bright as paper in one colour, but is not in all. least: of the picture that it is. inked: of it that
+    is ink at most.
+    """
     factor = -(-max(pixels.shape) // SIDE)
     small = np.asarray(Image.fromarray(pixels).reduce(factor), np.float32)
-    bright = ndimage.gaussian_filter((small.max(axis=2) + small.mean(axis=2)) / 2, 1.0)  # white before colours
-    window = 2 * (max(bright.shape) // (2 * LETTER)) + 1
+    window = 2 * (max(small.shape) // (2 * LETTER)) + 1
+    red, green, blue = np.moveaxis(small, 2, 0)
+    bright = ndimage.gaussian_filter(np.minimum(np.minimum(red, green), blue), 1.0)
     paper = _without_ink(bright, window)
     if min(paper.shape) < 4 * EDGE or np.ptp(paper) < 16:
         return None
-    threshold = threshold_otsu(paper)
-    regions, count = ndimage.label(ndimage.binary_opening(paper > threshold, iterations=EDGE))
+    regions, count = ndimage.label(ndimage.binary_opening(paper > threshold_otsu(paper), iterations=EDGE))
     if not count:
         return None
     sheet = ndimage.binary_fill_holes(regions == 1 + np.argmax(np.bincount(regions.ravel())[1:]))
-    if not LEAST <= sheet.mean() <= MOST:
-        return None
-    within = sheet & ~ndimage.binary_erosion(sheet, iterations=5, border_value=1)
-    beside = ndimage.binary_dilation(sheet, iterations=5) & ~sheet
-    inside, outside = np.median(paper[sheet]), np.median(paper[~sheet])
-    falls = np.median(paper[within]) - np.median(paper[beside])
     core = ndimage.binary_erosion(sheet, iterations=5, border_value=1)
-    written = (bright[core] < (1.0 - FAINT) * paper[core]).mean() >= WRITTEN if core.any() else False
-    lies = outside < DARKER * inside and falls > STEP * inside and (bright[sheet] < threshold).mean() <= inked
-    compact = sheet.sum() >= CONVEX * convex_hull_image(sheet).sum()
-    return _Seen(small, sheet, window) if lies and compact and written else None
+    if not least <= sheet.mean() <= MOST or not core.any():
+        return None
+    written = (bright[core] < (1.0 - FAINT) * paper[core]).mean()
+    if not WRITTEN <= written <= inked or sheet.sum() < CONVEX * convex_hull_image(sheet).sum():
+        return None
+    outline, seen = (sheet & ~ndimage.binary_erosion(sheet, border_value=around) for around in (0, 1))
+    falls, open_ = _falls(paper, sheet), int(seen.sum() < SEEN * outline.sum())
+    return _Seen(small, sheet, window) if falls > FALLS[open_] and sheet.mean() >= LEAST[open_] else None
+
+
+def _falls(paper: np.ndarray, sheet: np.ndarray) -> float:
+    """By how much of its brightness a sheet, bool (height, width), stands out, along all but a tenth of its edge."""
+    inner = ndimage.binary_erosion(sheet, iterations=EDGE, border_value=1)
+    away, nearest = ndimage.distance_transform_edt(~inner, return_indices=True)
+    beside = ~sheet & (away > 2 * EDGE - 1) & (away < 2.5 * EDGE)
+    if not beside.any():
+        return 0.0
+    falls = (paper[tuple(nearest)] - paper)[beside]
+    return float(np.percentile(falls, 10) / max(np.median(paper[sheet]), 1.0))
 
 
 def _without_ink(grey: np.ndarray, window: int) -> np.ndarray:

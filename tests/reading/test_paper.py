@@ -65,6 +65,45 @@ def test_what_surrounds_a_sheet_becomes_paper():
     np.testing.assert_array_equal(page[middle], picture[middle])
 
 
+def striped(size, seed=0):
+    """Wood whose red is as bright as paper, (height, width, 3), 0 to 255: no brightness tells it from that."""
+    rng = np.random.default_rng(seed)
+    height, width = size
+    bend = 0.1 * np.cumsum(rng.normal(size=(height, 1)), axis=0)
+    grain = 1 + 0.14 * np.sin((np.arange(width) + bend) / 9) + rng.normal(0, 0.02, (height, width))
+    return np.clip(grain[..., None] * np.array([205, 130, 70]), 0, 255)
+
+
+@pytest.mark.parametrize(("index", "share"), [(4, 0.35), (4, 0.6), (5, 0.6)])
+def test_a_note_on_wood_is_found_by_its_colour_however_small_it_is(index, share, reader):
+    sheet, text = written(index)
+    page = np.asarray(sheet.convert("RGB"))
+    size = int(page.shape[0] / share), int(page.shape[1] / share)
+    picture = np.uint8(striped(size))
+    top, left = (size[0] - page.shape[0]) // 2, (size[1] - page.shape[1]) // 3
+    picture[top : top + page.shape[0], left : left + page.shape[1]] = page
+    found = reader.read(np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(0.8))), form="text")
+    assert found.text.replace("\n", "") == text
+
+
+@pytest.mark.parametrize("table", [170, 130])
+def test_a_note_on_grey_is_found_where_all_its_edge_is_seen(table):
+    sheet, _ = written(0)
+    wide = np.full((sheet.height * 2, int(sheet.width * 1.4), 3), table, np.uint8)
+    wide[150 : 150 + sheet.height, 90 : 90 + sheet.width] = np.asarray(sheet)[..., None]
+    page = on_paper(wide)
+    assert page[:60].mean() > 215
+    np.testing.assert_array_equal(page[200:-240, 150:-150][:100, :100], wide[200:-240, 150:-150][:100, :100])
+
+
+def shadowed():
+    """A sheet that fills the picture, a corner of it in a hard shadow as deep as a note on grey stands out."""
+    sheet, _ = written(1)
+    across, down = np.arange(sheet.width) / sheet.width, np.arange(sheet.height)[:, None] / sheet.height
+    light = np.where(across + 0.3 * down < 0.55, 0.7, 1.0)
+    return np.repeat(np.uint8(np.asarray(sheet) * light)[..., None], 3, axis=2)
+
+
 def shaded():
     """A sheet that fills the picture, half of it in a soft shadow."""
     sheet, _ = written(1)
@@ -83,12 +122,13 @@ def board():
     [
         np.asarray(written(0)[0].convert("RGB")),
         shaded(),
+        shadowed(),
         board(),
         np.full((90, 70, 3), 128, np.uint8),
         np.random.default_rng(3).integers(0, 256, (120, 160, 3)).astype(np.uint8),
         np.zeros((1, 300, 3), np.uint8),
     ],
-    ids=["page", "shadow", "board", "nothing", "noise", "line"],
+    ids=["page", "shadow", "hard shadow", "board", "nothing", "noise", "line"],
 )
 def test_other_pictures_stay_as_they_are(picture):
     assert on_paper(picture) is picture
