@@ -3,7 +3,8 @@
 The paper is what closes over the strokes: a grey-level closing wider than they are. How wide they are is found by a
 first, coarse look. Dividing by the paper takes shadows and gradients out (ink reflects a share of the light), and a
 threshold on what is left, Otsu's or Sauvola's, tells ink from paper. Where the paper is all of one colour, as on a
-screen, ink is what has another, however pale beside other ink.
+screen, ink is what has another, however pale beside other ink. Elsewhere weak ink beside strong is ink if it is as
+large as letters are, and much beside what else is as weak.
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ NEAR = 12.0  # pixels: strokes as wide as this, and their surroundings, are enou
 SMALL = 600  # pixels of the long side, up to which there is no time to be gained by it, and letters would be lost
 LARGE = 1000  # pixels of the long side, up to which a picture of fine strokes is looked at enlarged
 FLAT = 0.3  # of a picture that has the colour of its border, so that it is no photo's
+SEEN = 3.0  # pixels: strokes as wide as this are enough to look for weak ink beside strong,
+WELL_OFF = 2.0  # strokes from it at least,
+NOISE, WEAKEST, CLEARLY = 6.0, 0.085, 1.3  # whose contrast is so many times the paper's noise, so much, and above both
+SURPLUS, PART = 1.5, 0.12  # and whose area is so many times what else stands out there, and this part of strong ink's
 FAINTEST = 0.06  # contrast of ink against paper, below which a page counts as empty
 EMPTY = "there is no letter in the picture"
 
@@ -137,12 +142,56 @@ def _share(seen: np.ndarray, near: np.ndarray, stroke: float, binarize: str, fla
         raise LettergpuError(EMPTY)
     if flat:
         high = np.maximum(ndimage.maximum_filter(contrast, 2 * int(stroke) + 1), low + 2 * FAINTEST)
+    else:
+        high = _high(contrast, low, high, stroke)
     middle = (low + high) / 2
     if binarize == "sauvola":
         white = 1.0 - np.clip((contrast - low) / (high - low), 0.0, 1.0)
         window = 2 * int(4.0 * stroke) + 3
         middle = low + (high - low) * np.clip(1.0 - threshold_sauvola(white, window, k=0.4, r=0.5), 0.4, 0.7)
     return np.clip(0.5 + (contrast - middle) / (0.8 * (high - low)), 0.0, 1.0).astype(np.float32)
+
+
+def _high(contrast: np.ndarray, low: float, high: float, stroke: float) -> Any:
+    """The contrast of ink, for each place where there is weak ink, as a pencil's, beside the strong.
+
+    That has letters' sizes, is much, and stands out from the paper, whose edges, folds and other side are less.
+    """
+    step = max(1, int(stroke / SEEN))
+    seen, stroke = contrast[::step, ::step], stroke / step
+    strong = seen > (low + high) / 2
+    tall = _sizes(ndimage.label(strong, np.ones((3, 3)))[0])[0]
+    far = ndimage.uniform_filter(np.float32(strong), 2 * int(WELL_OFF * stroke) + 1) < 1e-4
+    if not far.any() or not (tall > 2 * stroke).any():
+        return high
+    letter = float(np.median(tall[tall > 2 * stroke]))
+    paper = np.median(seen[far])
+    least = paper + max(NOISE * float(np.median(np.abs(seen[far] - paper))), WEAKEST / 2)
+    weak = _of_letters(far & (seen > least), letter, stroke, PART * strong.sum())
+    weaker = np.percentile(seen[weak], 60) if weak.any() else 0.0
+    if weaker - low < WEAKEST or weaker < CLEARLY * least:
+        return high
+    near = far & (ndimage.uniform_filter(np.float32(weak), 2 * int(2.0 * stroke) + 3) > 1e-4)
+    height, width = contrast.shape
+    return np.where(near.repeat(step, axis=0).repeat(step, axis=1)[:height, :width], weaker, high)
+
+
+def _of_letters(mask: np.ndarray, letter: float, stroke: float, least: float) -> np.ndarray:
+    """What of a mask may be letters of about this height, if it is as much as this; else nothing."""
+    labels, _ = ndimage.label(mask, np.ones((3, 3)))
+    (tall, wide), areas = _sizes(labels), np.bincount(labels.ravel())[1:]
+    long = np.maximum(tall, wide)
+    likely = (long > 0.4 * letter) & (tall < 3 * letter) & (wide < 6 * letter) & (areas > stroke * long / 4)
+    for cut in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        likely[cut[cut > 0] - 1] = False
+    much = areas[likely].sum() >= max(SURPLUS * areas[~likely].sum(), least)
+    return np.append(False, likely & much)[labels]
+
+
+def _sizes(labels: np.ndarray) -> np.ndarray:
+    """Heights and widths of the components, (2, n)."""
+    boxes = ndimage.find_objects(labels)
+    return np.array([[part.stop - part.start for part in box] for box in boxes]).reshape(-1, 2).T
 
 
 def _dark_on_light(pixels: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ import numpy as np
 import pictures
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
+from test_spans import font_of
 
 from lettergpu.errors import LettergpuError
 from lettergpu.reading import ink as ink_module
@@ -132,6 +133,45 @@ def board():
 )
 def test_other_pictures_stay_as_they_are(picture):
     assert on_paper(picture) is picture
+
+
+def under_print(below):
+    """A word in bold print, black, above something else, as a photo in light from the left has it; and its text."""
+    bold = Image.new("L", (700, 160), 225)
+    ImageDraw.Draw(bold).text((60, 40), "HEADING", 20, font_of("DejaVuSans-Bold", 80))
+    page = np.full((160 + below.height, max(700, below.width)), 225.0)
+    page[:160, :700] = bold
+    page[160:, : below.width] = below
+    page = page * np.linspace(1, 0.75, page.shape[1]) + np.random.default_rng(0).normal(0, 2, page.shape)
+    return np.repeat(np.uint8(np.clip(page, 0, 255))[..., None], 3, axis=2), "HEADING"
+
+
+@pytest.mark.parametrize("index", [1, 4, 5])
+def test_a_pencil_is_seen_beside_bold_print(index, reader):
+    sheet, text = written(index, pen=190)
+    picture, heading = under_print(sheet)
+    assert reader.read(picture, form="text").text.split("\n") == [heading, text]
+
+
+def fold(pen):
+    pen.line([(0, 60), (320, 66), (699, 62)], 195, 6)
+
+
+def specks(pen):
+    for x, y in np.random.default_rng(1).integers((20, 20), (660, 200), (60, 2)).tolist():
+        pen.ellipse((x, y, x + 11, y + 11), 195)
+
+
+def corner(pen):
+    pen.polygon([(500, 249), (560, 150), (699, 120), (699, 249)], 195)  # of a shadow
+
+
+@pytest.mark.parametrize("draw", [fold, specks, corner])
+def test_what_is_as_weak_and_no_writing_is_no_ink_beside_bold_print(draw):
+    below = Image.new("L", (700, 250), 225)
+    draw(ImageDraw.Draw(below))
+    found = find_ink(under_print(below)[0])
+    assert not found.mask[int(165 / found.scale) :].any()
 
 
 @pytest.mark.parametrize("ink", [0, 255], ids=["dark", "light"])
