@@ -67,14 +67,18 @@ class Queue:
         loop = asyncio.get_running_loop()
         asked = perf_counter()
         place = Place(address_of(request), len(body), loop.create_future())
+        watching = loop.create_task(_watch(request, place))
         try:
+            await asyncio.sleep(0)  # in which who has gone already is noticed
             await self._turn(place)
-            if await request.is_disconnected():
+            if watching.done():
                 raise ClientDisconnect
             job = self.pool.submit(_timed, read, body, asked)
         except BaseException:
             self._leave(place)
             raise
+        finally:
+            watching.cancel()
 
         def leave(_: Future[tuple[Answer, str]]) -> None:
             with suppress(RuntimeError):  # the loop has been closed
@@ -136,6 +140,14 @@ class Queue:
             line.remove(place)
             if not line:
                 del self._waiting[place.address]
+
+
+async def _watch(request: Request, place: Place) -> None:
+    """Give up the place of who goes away: asked when it is its turn, that would keep a thread idle meanwhile."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    if not place.turn.done():
+        place.turn.set_exception(ClientDisconnect())
 
 
 def _timed(read: Callable[[bytes], Answer], body: bytes, asked: float) -> tuple[Answer, str]:

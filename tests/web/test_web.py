@@ -20,6 +20,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.requests import ClientDisconnect
 
 import lettergpu.web
 from lettergpu.data.letters import load_test
@@ -316,13 +317,14 @@ class Sender:
     """A request from an address, with all of its body there."""
 
     def __init__(self, host):
-        self.client = SimpleNamespace(host=host)
+        self.client, self.gone = SimpleNamespace(host=host), asyncio.Event()
 
     async def stream(self):
         yield self.client.host.encode()
 
-    async def is_disconnected(self):
-        return False
+    async def receive(self):
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
 
 
 @pytest.mark.parametrize("greedy", [["10.0.0.1"] * 6, [f"2001:db8::{i}" for i in range(6)]])
@@ -346,6 +348,36 @@ def test_an_address_with_many_pictures_keeps_no_other_waiting(greedy):
     answers = asyncio.run(all_of_them())
     assert [getattr(answer, "status_code", 200) for answer in answers] == [200] * 3 + [503] * 3 + [200]
     assert read == [greedy[0], greedy[1], "10.0.0.2", greedy[2]]
+
+
+@pytest.mark.parametrize("when", ["before", "while it waits"])
+def test_who_goes_away_leaves_the_place_to_others(when):
+    read, go = [], threading.Event()
+
+    def reading(body):
+        assert go.wait(20)
+        read.append(body.decode())
+        return body
+
+    async def all_of_them():
+        queue = Queue(Limits(requests=2, threads=1))
+        first, leaving, last = map(Sender, ("10.0.0.1", "10.0.0.2", "10.0.0.3"))
+        stays = asyncio.create_task(queue.answer(first, reading))
+        if when == "before":
+            leaving.gone.set()
+        left = asyncio.create_task(queue.answer(leaving, reading))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        leaving.gone.set()
+        with pytest.raises(ClientDisconnect):
+            await asyncio.wait_for(left, 10)
+        comes = asyncio.create_task(queue.answer(last, reading))
+        await asyncio.sleep(0)
+        go.set()
+        await asyncio.gather(stays, comes)
+
+    asyncio.run(all_of_them())
+    assert read == ["10.0.0.1", "10.0.0.3"]
 
 
 @pytest.mark.parametrize("limits", [Limits(requests=3, threads=1), Limits(bytes=int(3.5 * len(drawn())), threads=1)])
