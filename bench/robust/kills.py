@@ -52,7 +52,7 @@ EARLY = 1, -2  # of Python's own, where SIGINT comes before the command has begu
 PLACES = ("starting", "training", "drawing")
 MOST_KILLS = 12  # of a training
 MOST_BYTES = 160_000  # that a file may have on a full disk: as many as the largest that a training writes
-HANGS = 60.0  # seconds
+HANGS = 300.0  # seconds
 
 
 @dataclass(frozen=True, order=True)
