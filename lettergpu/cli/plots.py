@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ..study.writing import Findings
     from ..training.runs import Run
 
+NAMED = 80  # classes that a confusion matrix has room for
+
 
 def _save(figure: Figure, path: Path) -> None:
     with replacing(path) as partial:
@@ -60,19 +62,22 @@ def draw_evaluation(folder: Path, test: "Examples", network: "Network", result: 
 
 
 def plot_confusion(path: Path, matrix: np.ndarray, classes: Sequence[str]) -> None:
-    """A confusion matrix with its counts: rows, what it is; columns, what it was taken for."""
-    side = 3 + 0.38 * len(classes)
+    """A confusion matrix with its counts: rows, what it is; columns, what it was taken for.
+
+    Of more than NAMED classes every second, third... is named, and counts are colours alone.
+    """
+    step = -(-len(classes) // NAMED)
+    side = 3 + 0.38 * min(len(classes), NAMED)
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(matrix, cmap="Blues")
     figure.colorbar(image, ax=axes, shrink=0.8)
-    ticks = range(len(classes))
-    axes.set(xticks=ticks, yticks=ticks, xticklabels=classes, yticklabels=classes)
+    ticks, names = range(0, len(classes), step), classes[::step]
+    axes.set(xticks=ticks, yticks=ticks, xticklabels=names, yticklabels=names)
     axes.set(xlabel="Predicted label", ylabel="True label", title=f"{np.trace(matrix):,} of {matrix.sum():,} right")
-    for row, column in np.ndindex(matrix.shape):
-        if count := matrix[row, column]:
-            colour = "white" if count > matrix.max() / 2 else "black"
-            axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=colour)
+    for row, column in np.argwhere(matrix) if step == 1 else ():
+        colour = "white" if matrix[row, column] > matrix.max() / 2 else "black"
+        axes.text(column, row, str(matrix[row, column]), ha="center", va="center", fontsize=7, color=colour)
     _save(figure, path)
 
 

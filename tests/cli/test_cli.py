@@ -22,6 +22,7 @@ from safetensors.numpy import load_file, save_file
 
 import lettergpu
 from lettergpu.backends.libraries import LIBRARIES
+from lettergpu.cli.plots import plot_confusion
 from lettergpu.config import CHOICES, Config
 from lettergpu.data.letters import load_letters
 from lettergpu.training import checkpoint
@@ -252,6 +253,14 @@ def test_letters_of_ones_own_are_understood_and_found_again(few_letters, tmp_pat
     info = lettergpu_("data", "info", "--data", "own.npz", "--orientation", "upright", cwd=tmp_path).stdout
     assert "orientation  upright: as it was set" in info
     assert "test part    20% of each class, held out here (--test)" in info
+
+
+def test_the_confusion_of_many_classes_stays_a_picture_that_can_be_opened(tmp_path):
+    classes = [str(number) for number in range(300)]
+    plot_confusion(tmp_path / "confusion.png", np.eye(300, dtype=int), classes)
+    with Image.open(tmp_path / "confusion.png") as picture:
+        assert max(picture.size) < 4000
+        assert len(set(picture.convert("L").tobytes())) > 20
 
 
 # Stopping and going on
