@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .backends.libraries import device as device
     from .config import Config as Config
+    from .data.letters import Examples as Examples
     from .errors import LettergpuError as LettergpuError
     from .nn.network import Network as Network
     from .reading.eyes import load_letters as load_letters
@@ -17,16 +18,19 @@ if TYPE_CHECKING:
     from .reading.reader import read as read
     from .training.checkpoint import load as load
     from .training.loop import fit as fit
+    from .training.tuning import fine_tune as fine_tune
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Config": "config",
+    "Examples": "data.letters",
     "LettergpuError": "errors",
     "device": "backends.libraries",
     "Letter": "reading.reader",
     "Network": "nn.network",
     "Reading": "reading.reader",
+    "fine_tune": "training.tuning",
     "fit": "training.loop",
     "load": "training.checkpoint",
     "load_letters": "reading.eyes",

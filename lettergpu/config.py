@@ -41,6 +41,9 @@ class Config:
     split: str = "letters"
     orientation: str = "auto"  # how the files hold their images; auto: as they can be read, else as is usual
     test: float = 0.2  # share of each class to test on, where there is no test part
+    parent: str = ""  # the network whose parameters the training begins with: boxed, a run, a file; else they are drawn
+    old: str = "auto"  # letters of the kind that it knows, to be mixed in: auto, builtin, a folder, none
+    old_letters: int = 5200  # so many of them an epoch, or as many as there are copies of the new ones if that is more
     device: str = "auto"  # auto, cpu, cuda[:N], torch[:...], sycl[:...]: backends/libraries.py
     precision: str = "float32"  # of products of matrices on a GPU; tf32 is faster and keeps 10 bits of 23
     hidden: tuple[int, ...] = (512, 256, 128)  # nodes of each hidden layer; () is a perceptron
@@ -78,7 +81,7 @@ class Config:
             object.__setattr__(self, field.name, _of_kind(field.name, getattr(self, field.name), field.default))
         for name, choices in CHOICES.items():
             self._require(name, getattr(self, name) in choices, f"choose one of {', '.join(choices)}")
-        for name in ("data", "device"):
+        for name in ("data", "parent", "old", "device"):
             named = len(value := getattr(self, name)) <= MOST_TEXT and value.isprintable()
             self._require(name, named, f"give a name that can be printed, of at most {MOST_TEXT:,} characters")
         fits = all(1 <= nodes <= MOST_NODES for nodes in self.hidden)
@@ -89,6 +92,7 @@ class Config:
         advice = "it needs a --momentum above 0; say --no-nesterov"
         self._require("nesterov", self.momentum > 0 or not self.nesterov, advice)
         self._require("l2", self.l2 >= 0, "give 0 or more")
+        self._require("old_letters", self.old_letters >= 1, "give 1 or more, or --old none")
         self._require("batch_size", self.batch_size >= 0, "give 1 or more, or 0 for the whole training set")
         self._require("epochs", 1 <= self.epochs <= MOST_EPOCHS, f"give 1 to {MOST_EPOCHS:,}")
         self._require("patience", self.patience >= 0, "give 1 or more, or 0 to keep the last epoch")
@@ -165,7 +169,7 @@ class Config:
 
 def option(name: str) -> str:
     """The command line's name for a setting."""
-    return "--lr" if name == "learning_rate" else "--" + name.replace("_", "-")
+    return "--" + {"learning_rate": "lr", "parent": "from"}.get(name, name).replace("_", "-")
 
 
 def _of_kind(name: str, value: Any, default: Any) -> Any:

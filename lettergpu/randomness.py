@@ -6,7 +6,7 @@ anew is drawn where the training lives (nn/draws.py).
 
 import numpy as np
 
-PURPOSES = ("split", "parameters", "order", "rotation", "glyphs", "affine", "elastic", "pictures", "test")
+PURPOSES = ("split", "parameters", "order", "rotation", "glyphs", "affine", "elastic", "pictures", "test", "lesson")
 
 
 def generator(seed: int, purpose: str) -> np.random.Generator:

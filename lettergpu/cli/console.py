@@ -29,6 +29,8 @@ def heading(run: Run, letters: Letters, device: str) -> None:
     shape, count = "-".join(map(str, sizes)), parameter_count(sizes)
     alike = f"{config.ensemble} of " if config.ensemble > 1 else ""
     print(f"Network  {alike}{shape}, {config.activation}, {config.loss}: {config.ensemble * count:,} parameters")
+    if config.parent:
+        print(f"From     {config.parent}")
     if config.cycles:
         print(f"Rate     {_courses(config)}")
     print(f"Run      {run.folder}", flush=True)
@@ -49,6 +51,12 @@ def scores(summary: dict[str, Any], run: Run) -> None:
         row = summary[part]
         images = summary["data"][f"{part}_images"]
         print(f"{part:12}{images:8,}{row['loss']:9.4f}" + "".join(f"{row[f'top{k}']:9.2%}" for k in TOP))
+    print(end="\n" if "old" in summary else "")
+    for part, kind in (("test", "your test letters"), ("old", "letters of the old kind")):
+        if part in summary and f"{part}_before" in summary:
+            before, after = summary[f"{part}_before"]["top1"], summary[part]["top1"]
+            images = summary["data"][f"{part}_images"]
+            print(f"{images:,} {kind}: {before:.2%} right before, {after:.2%} now")
     if alone := [member["top1"] for member in summary.get("members", ())]:
         average, spread = statistics.mean(alone), statistics.stdev(alone)
         print(f"\nEach of the {len(alone)} networks alone: {average:.2%} of the test letters, ± {spread:.2%}")

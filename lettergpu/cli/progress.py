@@ -18,16 +18,17 @@ from ..study import naive, running, writing
 from ..study.rows import BEST, Row, chosen, tables
 from ..study.running import Place
 from ..training import checkpoint
-from ..training.loop import Diverged, EpochReport, fit
+from ..training.loop import Diverged, EpochReport, State, fit
 from ..training.runs import Run
 
 LIKELY_EPOCHS = 30  # of a training of the study that stops by itself
 
 
-def follow(run: Run, letters: Letters, device: Device) -> None:
+def follow(run: Run, letters: Letters, device: Device, start: State | None = None) -> None:
     """Train, recording and showing each epoch: a bar on a terminal, and a line an epoch anywhere.
 
-    Ctrl-C stops after the epoch, with its checkpoint written; a second one stops at once.
+    start: where a new run begins, if not with parameters that are drawn. Ctrl-C stops after the epoch, with its
+    checkpoint written; a second one stops at once.
     """
     config = run.config
     done = run.state.epoch if run.state else 0
@@ -44,7 +45,7 @@ def follow(run: Run, letters: Letters, device: Device) -> None:
     with bar, interruptible("Stopping after this epoch") as interrupted:
         bar.set_description_str(f"epoch {done + 1}/{config.epochs} ")
         try:
-            for report in fit(config, letters, device=device, state=run.state, on_batch=bar.update):
+            for report in fit(config, letters, device=device, state=run.state or start, on_batch=bar.update):
                 run.record(report)
                 with tqdm.external_write_mode():
                     print(_epoch_line(report, config), flush=True)

@@ -1,5 +1,6 @@
 """`lettergpu train`: every setting of Config is an option of it."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,12 +9,13 @@ import typer
 
 from ..config import Config, option
 from ..errors import LettergpuError
-from ..files import as_text
+from ..files import as_path, as_text
 from .options import VIEWS_HELP, Data, DeviceName, Lying, SplitName, TestShare, flag, parse_hidden, setting
 
 if TYPE_CHECKING:
     from ..backends.device import Device
     from ..data.letters import Letters
+    from ..training.checkpoint import Checkpoint
     from ..training.runs import Run
 
 TURNED = f"{Config.rotation_chance:.0%} of the images by {{:.0f}} to {{:.0f}} degrees".format(*Config.rotation_degrees)
@@ -25,6 +27,21 @@ def train(
     split: SplitName = None,
     orientation: Lying = None,
     test: TestShare = None,
+    parent: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Go on from a network to letters of another hand: boxed, a run folder, a .safetensors file.",
+            show_default="a network of its own",
+        ),
+    ] = None,
+    old: Annotated[
+        str | None,
+        setting("old", "With --from: letters that the network knows, mixed in; auto, builtin, a folder, none."),
+    ] = None,
+    old_letters: Annotated[
+        int | None, setting("old_letters", "So many of them an epoch, or more among many new ones.")
+    ] = None,
     device: DeviceName = None,
     precision: Annotated[
         str | None, setting("precision", "Of matrix products on a GPU; tf32 is faster and rounds to 10 bits of 23.")
@@ -87,6 +104,9 @@ def train(
         "split": split,
         "orientation": orientation,
         "test": test,
+        "parent": parent,
+        "old": None if old is None else as_text(old),
+        "old_letters": old_letters,
         "device": device,
         "precision": precision,
         "hidden": None if hidden is None else parse_hidden(hidden),
@@ -121,7 +141,7 @@ def train(
         raise LettergpuError(f"--resume {resume}: it keeps its folder and settings; drop --out and --recipe")
     if warm_restart and not resume:
         raise LettergpuError("--warm-restart: it is for a run that goes on; say --resume RUN and --epochs, too")
-    if resume and (fixed := changes.keys() - {"data", "orientation", "device", "epochs", "patience"}):
+    if resume and (fixed := changes.keys() - {"data", "orientation", "old", "device", "epochs", "patience"}):
         raise LettergpuError(f"{option(min(fixed))}: it belongs to the run and cannot be changed on --resume")
 
     from ..backends.libraries import resolve
@@ -132,24 +152,62 @@ def train(
     if resume:
         with Run.resume(resume, changes, warm_restart=warm_restart) as run:
             place, why = resolve(run.config.device, run.config.precision)
-            letters = letters_of(run.config, progress.preparing)
+            letters = _mixed(letters_of(run.config, progress.preparing), run.config, run.parent)
             run.go_on_with(letters)
             _follow(run, letters, place, why)
         return
-    config = replace(Config.from_file(recipe) if recipe else Config(), **changes)
+    config, found = _begun(Config.from_file(recipe) if recipe else None, changes)
     place, why = resolve(config.device, config.precision)
-    letters = letters_of(config, progress.preparing)
-    with Run.create(out, replace(config, **letters.settings), letters) as run:
+    own = letters_of(config, progress.preparing)
+    letters = _mixed(own, config, found)
+    config = replace(config, **letters.settings, old=getattr(letters, "old_source", config.old))
+    with Run.create(out, config, letters, found) as run:
         _follow(run, letters, place, why)
+
+
+def _begun(recipe: Config | None, changes: dict[str, Any]) -> tuple[Config, "Checkpoint | None"]:
+    """The settings of a new run, and the network that it goes on from, if it does."""
+    parent = changes.get("parent", recipe.parent if recipe else "")
+    if not parent:
+        if needless := changes.keys() & {"old", "old_letters"}:
+            raise LettergpuError(f"{option(min(needless))}: it is for a network that is gone on from; say --from")
+        return replace(recipe or Config(), **changes), None
+
+    from ..training import checkpoint, tuning
+
+    found = checkpoint.read(as_path(parent))
+    if fixed := changes.keys() & tuning.OF_THE_NETWORK:
+        raise LettergpuError(f"{option(min(fixed))}: it is that of the network in {parent}, and cannot be changed")
+    known = found.config
+    of_letters = ("split",) if "data" in changes else ("data", "split", "orientation", "test")
+    began = recipe or replace(Config.recipe(tuning.RECIPE), **{name: getattr(known, name) for name in of_letters})
+    boxed = checkpoint.is_boxed(as_path(parent))
+    place = parent if boxed else as_text(os.path.realpath(as_path(parent)))
+    return replace(tuning.settings(found.network, began), **changes | {"parent": place}), found
+
+
+def _mixed(letters: "Letters", config: Config, found: "Checkpoint | None") -> "Letters":
+    """The letters, with such as the network knows mixed in where the training goes on from one."""
+    if found is None:
+        return letters
+
+    from ..reading.eyes import letters_of
+    from ..training import tuning
+    from . import progress
+
+    old = tuning.old_letters(config, found.config, lambda known: letters_of(known, progress.preparing))
+    return tuning.mixed(letters, old, found.network, config)
 
 
 def _follow(run: "Run", letters: "Letters", place: "Device", why: str) -> None:
     """Train, evaluate, and show both. why: that device."""
+    from ..training import tuning
     from . import console, progress
     from .plots import draw_run
 
     console.heading(run, letters, f"{place.name} ({why})")
-    progress.follow(run, letters, place)
+    start = tuning.begun(run.parent.network, letters.classes, run.config) if run.parent else None
+    progress.follow(run, letters, place, start)
     summary = run.finish(letters, place, evaluating=progress.evaluating, draw=draw_run)
     console.scores(summary, run)
 

@@ -4,6 +4,7 @@ config.toml        all settings; train from it again with --recipe
 metrics.csv        a line an epoch
 best.safetensors   the network of the lowest validation loss, or without patience that of the last epoch
 last.safetensors   the training state after the last epoch
+parent.safetensors the network that it began with, where it went on from one
 summary.json       once it has ended; the command line puts loss.png, confusion.png and misclassified.png beside it
 """
 
@@ -29,9 +30,11 @@ from .calibration import calibrate
 from .loop import EpochReport, State, class_weights
 from .metrics import Evaluation, evaluate
 from .schedules import over_epochs
+from .tuning import before_and_after
 
 METRICS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 SETTINGS = "config.toml"
+PARENT = "parent.safetensors"
 LEFTOVERS = ".*.part"  # of a write that was killed
 LINE = 200  # bytes of a line of metrics.csv, at most
 
@@ -55,21 +58,26 @@ class Run:
     state: State | None = None
     resumed: bool = False
     made_folder: bool = False
+    parent: checkpoint.Checkpoint | None = None  # what it began with, where it went on from a network
     written_best: int = 0  # the epoch of the network in best.safetensors, as far as is known
     _last: checkpoint.Checkpoint | None = None  # what last.safetensors held when it was gone on with
 
     @classmethod
     @contextmanager
-    def create(cls, out: Path | None, config: Config, letters: Letters) -> Iterator["Run"]:
+    def create(
+        cls, out: Path | None, config: Config, letters: Letters, parent: checkpoint.Checkpoint | None = None
+    ) -> Iterator["Run"]:
         """A new folder, by default runs/DATE-TIME-SHAPE-ACTIVATION, that nobody else writes to meanwhile.
 
-        Raises LettergpuError if `out` holds anything.
+        parent: what it begins with, a copy of which it keeps. Raises LettergpuError if `out` holds anything.
         """
         letters.hold_out(config.validation, config.seed)  # refused before all else
         made_folder = out is None or not out.exists()
         with held(folder := _claim_folder(out, config)):
-            run = cls(folder, config, letters.fingerprint, made_folder=made_folder)
+            run = cls(folder, config, letters.fingerprint, made_folder=made_folder, parent=parent)
             run._clear()
+            if parent:
+                checkpoint.save(folder / PARENT, parent.network, parent.config, parent.fingerprint)
             run._write_text(SETTINGS, config.to_toml())
             yield run
 
@@ -89,7 +97,9 @@ class Run:
         if not is_run:
             raise LettergpuError(f"--resume {folder}: it holds no {checkpoint.LAST}, so no epoch to go on from")
         with held(folder):
-            yield cls._as_it_stands(folder, changes, warm_restart)
+            run = cls._as_it_stands(folder, changes, warm_restart)
+            run.parent = checkpoint.read(folder / PARENT) if run.config.parent else None
+            yield run
 
     @classmethod
     def _as_it_stands(cls, folder: Path, changes: dict[str, Any], warm_restart: bool) -> "Run":
@@ -134,7 +144,7 @@ class Run:
         """Take back a run that came to no epoch: what it wrote, and the folder if it made it; not an earlier run's."""
         if self.resumed:
             return
-        for name in (SETTINGS, "metrics.csv", checkpoint.BEST):
+        for name in (SETTINGS, "metrics.csv", checkpoint.BEST, PARENT):
             (self.folder / name).unlink(missing_ok=True)
         if self.made_folder:
             self.folder.rmdir()
@@ -189,13 +199,16 @@ class Run:
         checkpoint.save(self.folder / checkpoint.BEST, network, self.config, self.fingerprint)
         parts = {"train": letters.train.take(rows), "validation": letters.train.take(held), "test": letters.test}
         alone = [network.member(number) for number in range(network.members)] if network.members > 1 else []
+        told = before_and_after(letters, self.parent.network, network) if self.parent else {}
         asked = [*((network, part) for part in parts.values()), *((member, letters.test) for member in alone)]
+        asked += told.values()
         with evaluating(sum(len(part) for _, part in asked)) as on_batch:
             results = [evaluate(each, part.images, part.labels, on_batch) for each, part in asked]
         scores = [result.scores() for result in results]
         summary: dict[str, Any] = dict(zip(parts, scores, strict=False))
         if alone:
-            summary["members"] = scores[len(parts) :]
+            summary["members"] = scores[len(parts) :][: len(alone)]
+        summary |= dict(zip(reversed(told), reversed(scores), strict=False))
         summary |= {
             "parameters": int(network.parameters.shape[0]),
             "epochs": self.state.epoch,
@@ -203,6 +216,7 @@ class Run:
             "seconds": round(sum(row["seconds"] for row in self.rows), 3),
             "device": device.name,
             "data": {"source": letters.source, "description": letters.description, "fingerprint": letters.fingerprint}
+            | {f"{name}_images": len(part) for name, (_, part) in told.items()}
             | {f"{name}_images": len(part) for name, part in parts.items()},
         }
         draw(self, letters.test, network, results[list(parts).index("test")])

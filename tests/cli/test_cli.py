@@ -4,7 +4,9 @@ import csv
 import json
 import os
 import pty
+import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +26,7 @@ import lettergpu
 from lettergpu.backends.libraries import LIBRARIES
 from lettergpu.cli.plots import plot_confusion
 from lettergpu.config import CHOICES, Config
-from lettergpu.data.letters import load_letters
+from lettergpu.data.letters import Examples, load_letters
 from lettergpu.training import checkpoint
 from lettergpu.training.checkpoint import BOXED, LETTERLIKE
 from lettergpu.training.runs import METRICS, _claim_folder
@@ -303,6 +305,52 @@ def test_killed_and_resumed_is_bit_for_bit_the_same(folder, tmp_path):
     assert [line.rsplit(",", 1)[0] for line in lines[0]] == [line.rsplit(",", 1)[0] for line in lines[1]]
 
 
+@pytest.fixture
+def strange(tmp_path, few_letters):
+    """A folder of a few of the letters, upside down."""
+    few = [Examples(each.images[:40, ::-1], each.labels[:40]) for each in (few_letters.train, few_letters.test)]
+    return write_split(tmp_path / "strange", replace(few_letters, train=few[0], test=few[1]))
+
+
+def test_a_run_goes_on_to_another_hand_killed_or_not(run, strange, tmp_path):
+    words = ("train", "--from", "run", "--data", strange, "--epochs", "30", "--old-letters", "300", "--device", "cpu")
+    whole = lettergpu_(*words, "--out", "whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    assert re.search(r"40 your test letters: [\d.]+% right before, [\d.]+% now", whole.stdout)
+    assert re.search(r"80 letters of the old kind: [\d.]+% right before, [\d.]+% now", whole.stdout)
+    with subprocess.Popen(
+        [sys.executable, "-m", "lettergpu", *map(str, words), "--out", "killed"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        wait_for(process, "epoch   3 ")
+        process.send_signal(signal.SIGKILL)
+    shutil.rmtree(run)  # a run keeps what it began with
+    resumed = lettergpu_("train", "--resume", "killed", "--old", tmp_path / "data", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "epoch   2 " not in resumed.stdout
+    both = [load_file(tmp_path / name / "best.safetensors")["parameters"] for name in ("whole", "killed")]
+    assert both[0].tolist() == both[1].tolist()
+    summaries = [json.loads((tmp_path / name / "summary.json").read_text()) for name in ("whole", "killed")]
+    for summary in summaries:
+        del summary["seconds"], summary["data"]["description"]  # which says how it knows how the letters lie
+    assert summaries[0] == summaries[1]
+    assert summaries[0]["test"]["top1"] > summaries[0]["test_before"]["top1"]
+
+
+def test_a_run_goes_on_with_its_own_letters(run, tmp_path):
+    done = lettergpu_("train", "--from", "run", "--epochs", "2", "--out", "more", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    config = tomllib.loads((tmp_path / "more" / "config.toml").read_text())
+    assert (config["data"], config["old"], config["parent"]) == (str(tmp_path / "data"), "none", str(run))
+    again = lettergpu_("train", "--recipe", "more/config.toml", "--out", "again", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    both = [load_file(tmp_path / name / "best.safetensors")["parameters"] for name in ("more", "again")]
+    assert both[0].tolist() == both[1].tolist()
+
+
 def test_a_run_that_is_being_written_is_not_gone_on_with(folder, tmp_path):
     with start(folder, "--epochs", "5000", "--patience", "0", "--out", "run") as process:
         wait_for(process, "epoch   1 ")
@@ -427,6 +475,11 @@ def complaint(done):
         (["--resume", "nowhere", "--out", "x"], "--resume nowhere: it keeps its folder"),
         (["--warm-restart"], "--warm-restart: it is for a run that goes on; say --resume RUN and --epochs, too"),
         (["--split", "digits"], "--split digits: only letters are built in"),
+        (["--from", "nowhere"], "nowhere: there is no such file; give a run folder or a .safetensors file"),
+        (["--from", "boxed", "--hidden", "8"], "--hidden: it is that of the network in boxed, and cannot be changed"),
+        (["--old", "builtin"], "--old: it is for a network that is gone on from; say --from"),
+        (["--from", "boxed", "--old", "nowhere"], "--old nowhere: --data nowhere: there is no such folder"),
+        (["--from", "boxed", "--old-letters", "0"], "--old-letters 0: give 1 or more, or --old none"),
         (["--out", "data"], "--out data: it exists already"),
         (["--out", "/proc/nowhere/run"], "/proc/nowhere/run cannot be written"),
         (["--hidden", "1000000,1000000", "--out", "run"], "not enough memory"),
