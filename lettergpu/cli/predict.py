@@ -131,13 +131,18 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any that is free.")] = 8000,
     model: Model = None,
     device: DeviceName = None,
+    teach: Annotated[
+        Path | None,
+        typer.Option(help="Let it be taught on the page, on this machine alone, and keep that in this folder."),
+    ] = None,
 ) -> None:
     """Serve a page to draw letters on, and a JSON API (POST /predict)."""
     from ..web import app
+    from .progress import preparing
 
     def on_ready(address: str, loopback: bool) -> None:
         print(f"reading letters at http://{address} until Ctrl-C", flush=True)
         if not loopback:
             print("whoever reaches this machine over the network can use it", flush=True)
 
-    app.serve(model, host, port, on_ready, device or "cpu")
+    app.serve(model, host, port, on_ready, device or "cpu", teach, preparing)

@@ -57,6 +57,7 @@ def _table(reader: "Reader", image: bytes, inside: int, options: dict[str, Any])
         layers = [_signed_bytes(layer) for layer in reader.hidden(reading.letters)]
         for i, letter in enumerate(reading.letters):
             answer["letters"][i]["image"] = _base64(letter.seen)
+            answer["letters"][i]["normal"] = _base64(letter.image)
             answer["letters"][i]["hidden"] = [
                 {"scale": scale, "values": _base64(values[i])} for scale, values in layers
             ]

@@ -7,15 +7,16 @@ Query: form and binarize as `Reader.read` takes them, top=5 (letters guessed for
     {"text": "HI", "letters": [{"box": [left, top, right, bottom], "top": [{"letter": "H", "probability": 0.98}]}]}
 
 box: in pixels of the picture, upright as EXIF says. With inside=1 each letter also has `image`, the 28x28 bytes that
-the network saw, row by row, and `hidden`, a {"scale", "values"} for each hidden layer: a node's activation is its
-signed byte x scale / 127. Both are base64. An error is {"error": "one sentence"}, with 4xx or 5xx.
+the network saw, row by row, `normal`, those of the letter in EMNIST's form, and `hidden`, a {"scale", "values"} for
+each hidden layer: a node's activation is its signed byte x scale / 127. All are base64. An error is
+{"error": "one sentence"}, with 4xx or 5xx.
 """
 
 import asyncio
 import json
 import mimetypes
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from functools import partial
 from importlib.metadata import version
 from ipaddress import ip_address
@@ -32,6 +33,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..data.folders import Progress
+from ..data.letters import load_letters
+from ..errors import LettergpuError
+from ..files import held
 from .answers import UNEXPECTED, answer, described, log_place
 from .arrivals import RETRY
 from .connections import listen, server
@@ -40,6 +45,7 @@ from .workers import Workers
 
 if TYPE_CHECKING:
     from ..reading.reader import Reader
+    from .lessons import Lessons
 
 STATIC = Path(__file__).parent / "static"
 SECURITY = [
@@ -63,9 +69,12 @@ def create_app(reader: "Reader", *, loopback: bool = True, limits: Limits | None
     return _application(partial(answer, reader), described(reader), loopback, limits or Limits())
 
 
-def _application(answers: Answers, network: dict[str, Any], loopback: bool, limits: Limits) -> ASGIApp:
+def _application(
+    answers: Answers, network: dict[str, Any], loopback: bool, limits: Limits, lessons: "Lessons | None" = None
+) -> ASGIApp:
     queue = Queue(limits)
-    healthy = json.dumps({"status": "ok", "version": version("lettergpu"), "network": network}).encode()
+    health_of = {"status": "ok", "version": version("lettergpu"), "network": network, "teach": lessons is not None}
+    healthy = json.dumps(health_of).encode()
 
     async def predict(request: Request) -> Response:
         options = _options(request.query_params)
@@ -91,6 +100,7 @@ def _application(answers: Answers, network: dict[str, Any], loopback: bool, limi
             Route("/predict", predict, methods=["POST"]),
             Route("/health", health),
             Route("/", page),
+            *(lessons.routes(queue.arrivals) if lessons else ()),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         exception_handlers=dict.fromkeys((HTTPException, ClientDisconnect, Exception), _refuse),
@@ -194,17 +204,52 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
-def serve(model: Path | None, host: str, port: int, on_ready: Callable[[str, bool], None], device: str = "cpu") -> None:
+def serve(
+    model: Path | None,
+    host: str,
+    port: int,
+    on_ready: Callable[[str, bool], None],
+    device: str = "cpu",
+    teach: Path | None = None,
+    progress: Progress = iter,
+) -> None:
     """Read letters for whoever asks, until Ctrl-C. model: a run or file; None is the network in the box.
 
-    port: 0 takes a free one. on_ready: is told the address, and whether only this machine reaches it.
-    Raises LettergpuError where it cannot listen there, or there is no such model or device.
+    port: 0 takes a free one. on_ready: is told the address, and whether only this machine reaches it. teach: a folder
+    for letters that are taught on the page; None: none are. progress: what shows how far the built-in letters are
+    drawn, by which it is told what was forgotten; that is done once.
+    Raises LettergpuError where it cannot listen there, there is no such model or device, or it may not be taught.
     """
     limits = Limits()
-    with listen(host, port) as listener, closing(Workers(model, device, limits)) as workers:
+    with ExitStack() as stack:
+        listener = stack.enter_context(listen(host, port))
         bound, port = listener.getsockname()[:2]
         address = f"[{bound}]:{port}" if ":" in bound else f"{bound}:{port}"
         loopback = _is_loopback(address)
+        if teach and not loopback:
+            raise LettergpuError(f"--teach: only from this machine may it be taught, not on {host}: leave out --host")
+        if teach:
+            stack.enter_context(_claimed(teach))
+        workers = stack.enter_context(closing(Workers(model, device, limits)))
+        lessons = stack.enter_context(closing(_lessons(teach, model, workers, progress))) if teach else None
         on_ready(address, loopback)
         with suppress(KeyboardInterrupt):
-            server(_application(workers.answer, workers.network, loopback, limits)).run([listener])
+            server(_application(workers.answer, workers.network, loopback, limits, lessons)).run([listener])
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """A folder to which nobody else writes meanwhile."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LettergpuError(f"--teach {folder}: it cannot be written ({error.strerror}); name another") from error
+    with held(folder):
+        yield
+
+
+def _lessons(folder: Path, model: Path | None, workers: Workers, progress: Progress) -> "Lessons":
+    from .lessons import Lessons
+
+    load_letters("builtin", progress=progress)
+    return Lessons(folder, model, workers.use)

@@ -6,6 +6,7 @@ import os
 import queue
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -27,11 +28,15 @@ log = logging.getLogger(__name__)
 
 
 class Worker:
-    """A process with its own reader. `network`: what it says of it, once it is ready."""
+    """A process that does `work` with what it was made from, by default reading with a reader of its own.
 
-    def __init__(self, model: Path | None, device: str, memory: int):
+    network: what it says of its network, once it is ready. edition: of the network that it reads with.
+    """
+
+    def __init__(self, *made: Any, edition: int = 0, work: Callable[..., None] | None = None):
         self._pipe, theirs = CONTEXT.Pipe()
-        self._process = CONTEXT.Process(target=_work, args=(theirs, model, device, memory), daemon=True)
+        self._process = CONTEXT.Process(target=work or _work, args=(theirs, *made), daemon=True)
+        self.edition = edition
         self._process.start()
         theirs.close()  # so that its end ends the pipe
         self.network: dict[str, Any] | None = None
@@ -54,6 +59,13 @@ class Worker:
         status: int = self._pipe.recv()
         return status, self._pipe.recv_bytes()
 
+    def ask(self, question: Any, seconds: float) -> Any:
+        """What it says to something else. Raises as `read` does."""
+        self._pipe.send(question)
+        if not self._pipe.poll(seconds):
+            raise TimeoutError
+        return self._pipe.recv()
+
     def end(self) -> None:
         """Whatever it does. Its thread may do so as well as who ends all: a handle closed twice may be another's."""
         with self._ending:
@@ -70,7 +82,9 @@ class Workers:
     """
 
     def __init__(self, model: Path | None, device: str, limits: Limits):
+        self._began_with = model
         self._made = model, device, limits.memory
+        self._edition = 0
         self._limits = limits
         self._workers = [Worker(*self._made) for _ in range(limits.threads)]
         self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
@@ -93,6 +107,10 @@ class Workers:
         seconds = self._limits.answer_seconds
         try:
             worker.wait()
+            model, edition = self._made[0], self._edition
+            if worker.edition != edition:
+                worker.ask({"model": model}, seconds)
+                worker.edition = edition
             status, content = worker.read(image, options, seconds)
         except TimeoutError:
             status, content = refusal(504, too_long(seconds).detail)
@@ -109,8 +127,16 @@ class Workers:
         if self._ended:
             return worker
         log.warning("a process that read a picture was ended: it took too long, or too much memory")
-        self._workers[self._workers.index(worker)] = new = Worker(*self._made)
+        self._workers[self._workers.index(worker)] = new = Worker(*self._made, edition=self._edition)
         return new
+
+    def use(self, model: Path | None) -> None:
+        """Read with another network from now on, each process before its next picture; None: the one in the beginning.
+
+        It must have been read before: one that is damaged ends the processes that are told of it.
+        """
+        self._made = (self._began_with if model is None else model, *self._made[1:])
+        self._edition += 1
 
     def close(self) -> None:
         """End all of them, whatever they do."""
@@ -134,17 +160,21 @@ def _work(pipe: Connection, model: Path | None, device: str, memory: int) -> Non
     picture[20:60, 30:36] = picture[54:60, 30:60] = 255
     reader.read(picture)  # what is loaded and compiled at first is no picture's memory
     if device == "cpu":  # a GPU's library reserves addresses as it likes
-        _limit(memory)
+        limit(memory)
     pipe.send(described(reader))
     with suppress(EOFError, OSError):
         while True:
             options = pipe.recv()
+            if "model" in options:
+                reader = Reader.of(options["model"], resolve(device)[0])
+                pipe.send(described(reader))
+                continue
             status, content = answer(reader, pipe.recv_bytes(), **options)
             pipe.send(status)
             pipe.send_bytes(content)
 
 
-def _limit(memory: int) -> None:
+def limit(memory: int) -> None:
     """Let this process take so many bytes more, where the system can be told so."""
     with suppress(ImportError, OSError, ValueError):
         import resource

@@ -190,6 +190,7 @@ def test_inside_shows_what_the_network_saw_and_did(port, reader):
     layers = reader.hidden(reading.letters)
     [letter] = answer["letters"]
     assert b64decode(letter["image"]) == reading.letters[0].seen.tobytes()
+    assert b64decode(letter["normal"]) == reading.letters[0].image.tobytes()
     assert len(letter["hidden"]) == len(layers) == len(reader.network.sizes) - 2
     for sent, layer in zip(letter["hidden"], layers, strict=True):
         values = np.frombuffer(b64decode(sent["values"]), np.int8) * (sent["scale"] / 127)

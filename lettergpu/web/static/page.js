@@ -3,6 +3,7 @@
 import { Board } from "./board.js";
 import { offerCamera } from "./camera.js";
 import { percent, showInside } from "./inside.js";
+import { Teaching } from "./teach.js";
 
 const PAUSE = 80;  // ms between a change and its reading
 const SETTLED = 700;  // ms without a change, after which a screen reader is told
@@ -33,6 +34,8 @@ const board = new Board(document.getElementById("board"), document.getElementByI
   },
   picked: (i) => select(i, true),
 });
+
+const teaching = new Teaching({ letter: () => reading.letters[selected], reread: ask });
 
 // One request at a time; of what changes meanwhile only the newest is sent.
 async function ask() {
@@ -124,6 +127,7 @@ function select(i, byPerson, focus = text.contains(document.activeElement)) {
   if (focus) buttons[selected]?.focus();
   inside.hidden = selected < 0;
   if (selected >= 0) showInside(reading.letters[selected]);
+  teaching.choose();
   board.mark(reading.letters.map((letter) => letter.box), selected);
 }
 
