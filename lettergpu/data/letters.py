@@ -168,7 +168,8 @@ def load_letters(
         found["test part"] = "all" if held_out == 1 else f"{held_out:.0%} of each class, held out here (--test)"
     train, test = parts.get("train", NONE), parts["test"]
     name = as_text(path)
-    notes = [source.verdict, *(() if source.known else found.values())]
+    told = found | {"orientation": way.name}  # without how that is known, which a run that goes on knows otherwise
+    notes = [source.verdict, *(() if source.known else told.values())]
     description = f"{source.what} from {name} ({'; '.join(filter(None, notes))})"
     return Letters(train, test, source.classes, name, description, way.name, {"kind": source.kind} | found)
 

@@ -90,7 +90,7 @@ def test_letters_are_the_same_from_every_format_however_they_lie(kind, way, prin
     assert letters.classes == CLASSES
     assert letters.orientation == ("transposed" if way in ("transposed", "both") else "upright")
     assert letters.found["kind"] == kind
-    assert f"{letters.orientation}: boxed reads " in letters.description
+    assert letters.found["orientation"].startswith(f"{letters.orientation}: boxed reads ")
     assert ("dark on light" in letters.description) == (way in ("inverted", "both"))
 
 
@@ -99,14 +99,15 @@ def test_what_is_asked_overrules_what_is_found(asked, printed, tmp_path):
     write_npz(tmp_path, printed, transposed)
     letters = letters_of(Config(data=str(tmp_path), orientation=asked))
     assert (letters.fingerprint == printed.fingerprint) == (asked == "transposed")
-    assert f"{asked}: as it was set" in letters.description
+    assert letters.found["orientation"] == f"{asked}: as it was set"
 
 
 def test_settings_lead_to_the_same_letters_again(printed, tmp_path):
     write_npz(tmp_path, printed, transposed)
     letters = lettergpu.load_letters(str(tmp_path))
     assert letters.settings == {"data": str(tmp_path), "orientation": "transposed"}
-    assert letters_of(Config(**letters.settings)).fingerprint == printed.fingerprint
+    again = letters_of(Config(**letters.settings))
+    assert (again.fingerprint, again.description) == (printed.fingerprint, letters.description)
 
 
 def write_pictures(folder, letters, save):
@@ -125,7 +126,7 @@ def test_pictures_of_emnists_form_are_the_letters_themselves(printed, tmp_path):
     letters = lettergpu.load_letters(str(tmp_path))
     assert sorted_rows(letters.train) == sorted_rows(printed.train)
     assert sorted_rows(letters.test) == sorted_rows(printed.test)
-    assert letters.description.startswith(f"pictures of 26 classes from {tmp_path} (upright: boxed reads")
+    assert letters.description.startswith(f"pictures of 26 classes from {tmp_path} (upright; ")
     assert folders.AS_THEY_ARE in letters.description
 
 
