@@ -6,7 +6,7 @@ Valid files of each format (formats.py) are damaged (mutations.py) and read, as 
 takes one file after another. Case N of a format follows from the seed, the format and N alone; --first N begins with
 it. Answered: the call came back. Refused: it raised a LettergpuError of one line. All else is a fault: another
 exception, more than 20 s, more than 1 GB of memory, the process's end. Faults of one kind, by where they are raised,
-are counted together; of each the first input lies beside the results, in a folder named as their file. The exit code is
+are counted together; of each the first input lies beside the results, in a folder FILE-faults. The exit code is
 1 where there are any.
 """
 
@@ -197,7 +197,7 @@ def main() -> None:
     settings = {"seconds": options.seconds, "seed": options.seed, "first": options.first}
     path = publish("fuzz", settings, table, {"rows": rows}, options.json)
     if path:
-        keep(path.with_suffix(""), inputs)
+        keep(path.with_name(f"{path.stem}-faults"), inputs)
     sys.exit(bool(inputs))
 
 

@@ -8,7 +8,7 @@ because from then on no file of theirs may grow, as on a full disk. Then each ru
 compared with that of one that nobody disturbed, but for the seconds that it took. Kinds, places and moments of training
 N follow from the seed and N; the moment is one of what such a training usually takes, so it falls a little elsewhere
 each time. Fault: a folder that differs, an exit code that the kind does not have, a traceback. Folders that differ lie
-beside the results, in a folder named as their file. The exit code is 1 where there is a fault.
+beside the results, in a folder FILE-faults. The exit code is 1 where there is a fault.
 """
 
 import argparse
@@ -270,9 +270,9 @@ def main() -> None:
         settings = {"kills": options.kills, "seed": options.seed}
         path = publish("kills", settings, table, {"rows": rows, "faults": faults}, options.json)
         if path:
-            shutil.rmtree(path.with_suffix(""), ignore_errors=True)
-        if path and differing.exists():
-            shutil.copytree(differing, path.with_suffix(""))
+            shutil.rmtree(beside := path.with_name(f"{path.stem}-faults"), ignore_errors=True)
+            if differing.exists():
+                shutil.copytree(differing, beside)
     sys.exit(bool(faults))
 
 

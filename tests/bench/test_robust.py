@@ -58,9 +58,11 @@ def ran(tmp_path, script, *options):
     """The exit code of a script of bench/robust, what it prints, and the JSON that it writes."""
     (path := tmp_path / "script.py").write_text(script)
     environment = os.environ | {"PYTHONPATH": str(ROBUST)}
+    (another := tmp_path / "found").mkdir()  # called as the results, but not theirs
     command = [sys.executable, path, *options, "--json", tmp_path / "found.json"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert not done.stderr
+    assert another.is_dir()
     return done.returncode, done.stdout, json.loads((tmp_path / "found.json").read_text())
 
 
@@ -70,12 +72,12 @@ def test_kills_tells_whether_a_killed_training_ends_as_another(loses, tmp_path):
     code, table, found = ran(tmp_path, KILLS.replace("COMMAND]", f"{str(command)!r}]"), "--kills", "1")
     equal = int(not loses)
     row = {"kind": "SIGKILL", "place": "training", "kills": 1, "resumed": 0, "ensemble": 0, "equal": equal}
-    assert found["rows"] == [row]
+    assert found["rows"] == [row], found["faults"]
     assert f"{equal} of 1 kills ended bit for bit" in table
     assert [("last.safetensors" in fault, "metrics.csv" in fault) for fault in found["faults"]] == loses * [
         (True, True)
     ]
-    assert (code, (tmp_path / "found/0").is_dir()) == (int(loses), loses)
+    assert (code, (tmp_path / "found-faults/0").is_dir()) == (int(loses), loses)
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -89,7 +91,7 @@ def test_fuzz_tells_and_keeps_what_a_reader_fails_at(fails, tmp_path):
     assert "truth" in table
     for fault in row["faults"]:
         assert fault["fault"] == "KeyError in script.py, read"
-        assert b"HELLO" not in (tmp_path / "found" / fault["input"]).read_bytes()
+        assert b"HELLO" not in (tmp_path / "found-faults" / fault["input"]).read_bytes()
 
 
 def test_siege_tells_what_an_honest_client_gets(tmp_path):
