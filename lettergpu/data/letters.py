@@ -45,7 +45,7 @@ class Letters:
     """source: "builtin" or the full path of a folder or file. description: one line that says what these letters are.
 
     orientation: how its files hold them, upright or transposed; auto of built-in ones. found: what else was understood
-    of its files, in words by what it is about.
+    of its files, in words by what it is about. held_out: the share that is tested on where they have no test part.
     """
 
     train: Examples
@@ -55,11 +55,12 @@ class Letters:
     description: str
     orientation: str = "auto"
     found: dict[str, str] = field(default_factory=dict)
+    held_out: float = 0.2
 
     @property
     def settings(self) -> dict[str, Any]:
         """The settings that lead to the same letters again, also where auto would lead elsewhere."""
-        return {"data": self.source, "orientation": self.orientation}
+        return {"data": self.source, "orientation": self.orientation, "test": self.held_out}
 
     @cached_property
     def fingerprint(self) -> str:
@@ -171,7 +172,7 @@ def load_letters(
     told = found | {"orientation": way.name}  # without how that is known, which a run that goes on knows otherwise
     notes = [source.verdict, *(() if source.known else told.values())]
     description = f"{source.what} from {name} ({'; '.join(filter(None, notes))})"
-    return Letters(train, test, source.classes, name, description, way.name, {"kind": source.kind} | found)
+    return Letters(train, test, source.classes, name, description, way.name, {"kind": source.kind} | found, held_out)
 
 
 def load_test(data: str, split: str, progress: Progress = iter, **how: Any) -> tuple[Examples, str]:

@@ -104,8 +104,8 @@ def test_what_is_asked_overrules_what_is_found(asked, printed, tmp_path):
 
 def test_settings_lead_to_the_same_letters_again(printed, tmp_path):
     write_npz(tmp_path, printed, transposed)
-    letters = lettergpu.load_letters(str(tmp_path))
-    assert letters.settings == {"data": str(tmp_path), "orientation": "transposed"}
+    letters = lettergpu.load_letters(str(tmp_path), held_out=0.3)
+    assert letters.settings == {"data": str(tmp_path), "orientation": "transposed", "test": 0.3}
     again = letters_of(Config(**letters.settings))
     assert (again.fingerprint, again.description) == (printed.fingerprint, letters.description)
 
