@@ -18,6 +18,8 @@ EDGE = 3  # pixels of these that are left out within the sheet's edge, which is 
 SEEN = 0.75  # of a sheet's edge that is in the picture where it lies within it; the border of a shadow seldom is
 LEAST = 0.08, 0.3  # of the picture that is sheet, where it lies within it, and where not,
 FALLS = 0.12, 0.33  # and by how much of its brightness all but a tenth of its edge falls off, within SIDE / 40 pixels
+DARKER = 0.5  # of the paper's brightness: beside a sheet not seen all round there is less, and in a shadow more
+PHOTO = 400  # pixels of the long side: what is small in a smaller picture is a letter, and no sheet
 MOST = 0.98  # of the picture that is sheet
 CONVEX = 0.8  # of its convex hull that a sheet fills; a torn one has less than 1
 FAINT, WRITTEN = 0.08, 0.002  # contrast of ink on it, and how much of it is ink at least: a letter may fill a picture
@@ -92,7 +94,9 @@ def _sheet(pixels: np.ndarray, least: float, inked: float) -> _Seen | None:
         return None
     outline, seen = (sheet & ~ndimage.binary_erosion(sheet, border_value=around) for around in (0, 1))
     falls, open_ = _falls(paper, sheet), int(seen.sum() < SEEN * outline.sum())
-    return _Seen(small, sheet, window) if falls > FALLS[open_] and sheet.mean() >= LEAST[open_] else None
+    shaded = open_ and np.median(paper[~sheet]) >= DARKER * np.median(paper[sheet])
+    large = sheet.mean() >= LEAST[open_ or max(pixels.shape) < PHOTO]
+    return _Seen(small, sheet, window) if large and falls > FALLS[open_] and not shaded else None
 
 
 def _falls(paper: np.ndarray, sheet: np.ndarray) -> float:
