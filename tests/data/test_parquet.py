@@ -2,14 +2,13 @@ import io
 import json
 
 import numpy as np
+import pyarrow
 import pytest
 from PIL import Image
+from pyarrow.parquet import write_table
 
 from lettergpu.data import parquet
 from lettergpu.errors import LettergpuError
-
-pyarrow = pytest.importorskip("pyarrow")
-from pyarrow.parquet import write_table  # noqa: E402
 
 LABELS = [number % 26 for number in range(300)]
 HEADER = json.dumps({"info": {"features": {"label": {"names": ["A", "B"], "_type": "ClassLabel"}}}})
