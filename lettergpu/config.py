@@ -16,7 +16,7 @@ CHOICES = {  # by name, as those who have them stand above this file; a test hol
     "activation": ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "swish", "mish", "tanhexp"),
     "loss": ("softmax", "sigmoid"),
     "class_weight": ("none", "balanced"),
-    "init": ("xavier", "he", "uniform", "report"),
+    "init": ("xavier", "he", "uniform", "report", "zeros"),
     "augment": ("none", "rotate", "affine", "elastic"),
     "schedule": ("constant", "linear", "cosine", "step", "exponential"),
     "precision": ("float32", "tf32"),

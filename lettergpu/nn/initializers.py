@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numpy.random import Generator
 
 
@@ -35,9 +36,15 @@ def report(rng: Generator, fan_in: int, fan_out: int) -> tuple[Any, Any]:
     return theta[:-1], theta[-1]
 
 
+def zeros(rng: Generator, fan_in: int, fan_out: int) -> tuple[Any, Any]:
+    """None at all, to be seen failing: no node ever differs from another. Goodfellow et al. 2016, section 8.4."""
+    return np.zeros((fan_in, fan_out)), None
+
+
 INITIALIZERS: dict[str, Callable[[Generator, int, int], tuple[Any, Any]]] = {
     "xavier": xavier,
     "he": he,
     "uniform": uniform,
     "report": report,
+    "zeros": zeros,
 }
