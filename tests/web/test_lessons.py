@@ -11,6 +11,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from PIL import Image
+from serving import listening
 from test_web import ask, on_paper, refused
 from typer.testing import CliRunner
 
@@ -21,7 +22,6 @@ from lettergpu.files import held
 from lettergpu.training import checkpoint
 from lettergpu.web import lessons, taught
 from lettergpu.web.app import _application, serve
-from lettergpu.web.connections import listen, server
 from lettergpu.web.queue import Limits
 from lettergpu.web.taught import Collection
 from lettergpu.web.workers import Workers
@@ -34,17 +34,10 @@ def teaching(folder):
     """The port of a server that is taught in this folder."""
     limits = Limits(threads=2)
     with ExitStack() as stack:
-        listener = listen("127.0.0.1", 0)
         workers = stack.enter_context(closing(Workers(None, "cpu", limits)))
         taught_there = stack.enter_context(closing(lessons.Lessons(folder, None, workers.use)))
-        running = server(_application(workers.answer, workers.network, True, limits, taught_there))
-        thread = threading.Thread(target=running.run, args=([listener],))
-        thread.start()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            running.should_exit = True
-            thread.join(20)
+        app = _application(workers.answer, workers.network, True, limits, taught_there)
+        yield stack.enter_context(listening(app))
 
 
 @pytest.fixture(scope="module")
@@ -177,20 +170,10 @@ def test_it_is_taught_learns_and_forgets_what_is_taken_back(tmp_path, strange):
 
 
 def test_without_teach_there_is_nothing_to_teach(tmp_path):
-    limits = Limits(threads=1)
-    with closing(Workers(None, "cpu", limits)) as workers:
-        listener = listen("127.0.0.1", 0)
-        running = server(_application(workers.answer, workers.network, True, limits))
-        thread = threading.Thread(target=running.run, args=([listener],))
-        thread.start()
-        try:
-            port = listener.getsockname()[1]
-            assert ask(port, "/health", method="GET")[2]["teach"] is False
-            for path, method in (("/taught", "GET"), ("/taught?letter=A", "POST"), ("/learn", "POST")):
-                assert ask(port, path, method=method)[0] == 404
-        finally:
-            running.should_exit = True
-            thread.join(20)
+    with listening(_application(lambda *_: (200, b"{}"), {}, True, Limits(threads=1))) as port:
+        assert ask(port, "/health", method="GET")[2]["teach"] is False
+        for path, method in (("/taught", "GET"), ("/taught?letter=A", "POST"), ("/learn", "POST")):
+            assert ask(port, path, method=method)[0] == 404
 
 
 def test_a_lesson_that_makes_it_forget_is_refused_and_the_network_stays(tmp_path):

@@ -3,8 +3,8 @@
 import io
 import math
 import re
-import shutil
 from base64 import b64encode
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,9 +16,6 @@ from lettergpu.data.letters import load_test
 from lettergpu.reading.reader import Reader
 
 expect = playwright.expect
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
-QUIET += ["--disable-background-networking", "--disable-component-update"]
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 STROKES = {  # of each letter, in a square from (0, 0) to (1, 1)
     "A": [[(0.05, 1), (0.5, 0), (0.95, 1)], [(0.22, 0.65), (0.78, 0.65)]],
@@ -36,45 +33,20 @@ def reader():
 
 
 @pytest.fixture(scope="module")
-def address(reader):
+def port(reader):
     with running(reader) as port:
-        yield f"http://127.0.0.1:{port}/"
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    if not CHROMIUM:
-        pytest.skip("no Chromium is installed")
-    with playwright.sync_playwright() as play:
-        yield play.chromium
-
-
-@pytest.fixture(scope="module")
-def browser(chromium):
-    browser = chromium.launch(executable_path=CHROMIUM, args=QUIET)
-    yield browser
-    browser.close()
+        yield port
 
 
 @pytest.fixture
-def open_page(browser, address):
-    """Opens the page; at the end nothing must have been fetched from elsewhere, and no script have failed."""
-    opened, wrong = [], []
+def address(port):
+    return f"http://127.0.0.1:{port}/"
 
-    def open_page(**options):
-        page = browser.new_context(**options).new_page()
-        page.set_default_timeout(15_000)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: wrong.append(message.text) if "Content Security" in message.text else None)
-        page.on("request", lambda request: wrong.append(request.url) if not request.url.startswith(address) else None)
-        page.goto(address)
-        opened.append(page)
-        return page
 
-    yield open_page
-    for page in opened:
-        page.context.close()
-    assert not wrong
+@pytest.fixture
+def open_page(visit, port):
+    """Opens the page."""
+    return partial(visit, port)
 
 
 @pytest.fixture
@@ -379,10 +351,10 @@ def test_a_finger_writes_and_does_not_scroll(open_page):
     assert page.evaluate("scrollY") == 0
 
 
-def test_the_camera(chromium, page, address):
+def test_the_camera(launch, page, address):
     page.wait_for_timeout(300)
     expect(page.locator("#camera")).to_be_hidden()  # where there is none
-    browser = chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *CAMERA])
+    browser = launch(*CAMERA)
     try:
         page = browser.new_page()
         page.goto(address)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from playwright import sync_api as playwright
 from test_lessons import LETTERS, teaching
-from test_page import browser, chromium, shows, write  # noqa: F401 (two are fixtures)
+from test_page import shows, write
 
 from lettergpu.web.taught import Collection
 
@@ -15,24 +15,15 @@ SIGN = [[(0.5, 0), (0.5, 1)], [(0.05, 0.3), (0.95, 0.3)], [(0.05, 0.7), (0.95, 0
 
 
 @pytest.fixture
-def open_page(browser):  # noqa: F811
-    """Opens the page of a port; at the end no script must have failed."""
-    opened, wrong = [], []
+def open_page(visit):
+    """Opens the page of a port that can be taught."""
 
     def open_page(port, **options):
-        page = browser.new_context(**options).new_page()
-        page.set_default_timeout(30_000)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: wrong.append(message.text) if "Content Security" in message.text else None)
-        page.goto(f"http://127.0.0.1:{port}/")
+        page = visit(port, **options)
         expect(page.locator("#taught")).to_be_visible()
-        opened.append(page)
         return page
 
-    yield open_page
-    for page in opened:
-        page.context.close()
-    assert not wrong
+    return open_page
 
 
 @pytest.fixture(autouse=True)

@@ -14,12 +14,13 @@ import threading
 import time
 from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+from serving import listening
 from starlette.requests import ClientDisconnect
 
 import lettergpu.web
@@ -29,7 +30,7 @@ from lettergpu.reading.reader import Reader
 from lettergpu.web import arrivals
 from lettergpu.web.app import Limits, create_app, serve
 from lettergpu.web.arrivals import MAX_BYTES
-from lettergpu.web.connections import listen, server
+from lettergpu.web.connections import listen
 from lettergpu.web.queue import Queue
 
 
@@ -38,19 +39,9 @@ def reader():
     return Reader.of(None)
 
 
-@contextmanager
 def running(reader, **options):
     """The port of a server of this reader."""
-    listener = listen("127.0.0.1", 0)
-    running = server(create_app(reader, **options))
-    thread = threading.Thread(target=running.run, args=([listener],))
-    thread.start()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        running.should_exit = True
-        thread.join(20)
-        assert not thread.is_alive()
+    return listening(create_app(reader, **options))
 
 
 @pytest.fixture(scope="module")
