@@ -21,7 +21,8 @@ LEVELS = [
     {"nn"},
     {"training"},
     {"reading"},
-    {"study", "web"},
+    {"study"},
+    {"web"},
     {"cli"},
     {"__main__"},
 ]

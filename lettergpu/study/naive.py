@@ -5,6 +5,7 @@ thinking: all equal, or large. A few steps of gradient descent show what comes o
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from ..nn.losses import softmax_cross_entropy
 from ..nn.network import Network
 from ..nn.pixels import to_floats
 from ..randomness import generator
+from ..training.metrics import ranks
 
 HIDDEN, IMAGES, STEPS, RATE = (512, 256, 128), 4096, 30, 0.5
 STARTS = {
@@ -61,9 +63,8 @@ def naive_softmax_cross_entropy(logits: Any, labels: Any) -> tuple[Any, Any]:
     return xp.sum(-xp.log(xp.sum(p * y, axis=-1))) / rows, (p - y) / rows
 
 
-def run(start: str, letters: Examples, classes: int, place: Device) -> Outcome:
-    """Thirty steps of gradient descent from one of STARTS, on the first letters."""
-    xp = place.namespace
+def begun(start: str, classes: int, place: Device) -> Network:
+    """The network as it is before the first step from one of STARTS."""
     network = Network((784, *HIDDEN, classes), activation="relu", device=place)
     rng = generator(0, "parameters")
     if start == "Stable_he":
@@ -72,14 +73,18 @@ def run(start: str, letters: Examples, classes: int, place: Device) -> Outcome:
         network.parameters[...] = 0.005
     else:
         weights = rng.uniform(-1.0, 1.0, network.parameters.shape[0])
-        network.parameters[...] = xp.astype(place.put(weights), network.parameters.dtype)
+        network.parameters[...] = place.namespace.astype(place.put(weights), network.parameters.dtype)
+    return network
+
+
+def steps(start: str, network: Network, letters: Examples) -> Iterator[tuple[float, Any]]:
+    """Thirty steps of gradient descent on the first letters: after each the loss, and the logits that gave it."""
+    place, xp = network.device, network.device.namespace
     images = letters.images[:IMAGES].reshape(-1, 784)
     x, labels = to_floats(place.put(images), network.parameters.dtype), place.put(letters.labels[:IMAGES])
-    ones = xp.ones(classes, dtype=network.parameters.dtype, device=place.handle)
-    losses: list[float] = []
-    broken_at, logits, first_logit, first_gradient = None, None, math.nan, math.nan
-    with np.errstate(all="ignore"):
-        for step in range(1, STEPS + 1):
+    ones = xp.ones(network.sizes[-1], dtype=network.parameters.dtype, device=place.handle)
+    for _ in range(STEPS):
+        with np.errstate(all="ignore"):
             logits = network.forward(x, keep=True)
             if start.startswith("Naive"):
                 loss, gradient = naive_softmax_cross_entropy(logits, labels)
@@ -87,13 +92,24 @@ def run(start: str, letters: Examples, classes: int, place: Device) -> Outcome:
                 outcome = softmax_cross_entropy(logits, labels, ones, labels.shape[0])
                 loss, gradient = xp.mean(outcome.losses), outcome.gradient
             network.backward(gradient)
-            losses.append(float(loss))
+            network.parameters -= RATE * network.gradients
+        yield float(loss), logits
+
+
+def run(start: str, letters: Examples, classes: int, place: Device) -> Outcome:
+    """What comes of one of STARTS."""
+    xp, network = place.namespace, begun(start, classes, place)
+    losses: list[float] = []
+    broken_at, first_logit, first_gradient = None, math.nan, math.nan
+    with np.errstate(all="ignore"):
+        for step, (loss, logits) in enumerate(steps(start, network, letters), 1):
+            losses.append(loss)
             if step == 1:
                 first_logit = float(xp.max(xp.abs(logits)))
                 first_gradient = math.sqrt(float(xp.sum(network.gradients * network.gradients)))
-            network.parameters -= RATE * network.gradients
             if broken_at is None and not bool(xp.all(xp.isfinite(network.parameters))):
                 broken_at = step
-        right = softmax_cross_entropy(network.forward(x), labels, ones, labels.shape[0]).right
-    accuracy = float(xp.sum(xp.astype(right, xp.int64))) / right.shape[0]
+        taken = letters.take(np.arange(min(IMAGES, len(letters))))
+        answers = [ranks(logits, place.put(taken.labels[rows])) for rows, logits in network.answers(taken.images)]
+    accuracy = float(sum(int(xp.sum(xp.astype(found == 0, xp.int64))) for found in answers)) / len(taken)
     return Outcome(losses, first_logit, first_gradient, accuracy, broken_at, int(network.parameters.shape[0]))
