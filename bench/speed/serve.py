@@ -1,11 +1,12 @@
 """How long `lettergpu serve` takes to answer, and how many requests a second it answers.
 
-python bench/speed/serve.py [--clients 1,8] [--seconds 5] [--rounds 3] [--json FILE|-]
+python bench/speed/serve.py [--clients 1,8] [--seconds 5] [--rounds 3] [--training] [--json FILE|-]
 
 The server runs as a process of its own, as a user would start it. Each client, a thread of this process, holds a
 connection and asks again as soon as it is answered; what they take of the machine is taken from the server. They send
 pictures of single letters drawn on a canvas (pictures.py) in turn, and every answer must be what `lettergpu.read` says.
-A round of every number of clients comes in turn; the first one of each does not count.
+A round of every number of clients comes in turn; the first one of each does not count. --training: meanwhile the page
+trains, the report's shape on all built-in letters.
 """
 
 import argparse
@@ -16,10 +17,11 @@ import re
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +34,7 @@ sys.path.append(str(Path(__file__).parents[1] / "accuracy"))
 import pictures  # of accuracy/
 
 PICTURES = 50
+TRAINING = {"hidden": [512, 256, 128], "count": 26_000, "epochs": 1000}
 
 
 @contextmanager
@@ -49,6 +52,24 @@ def served() -> Iterator[tuple[int, int]]:
             yield int(found[1]), server.pid
         finally:
             server.terminate()
+
+
+@contextmanager
+def training(port: int) -> Iterator[None]:
+    """A training that goes on meanwhile, whose events somebody takes."""
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.request("POST", "/training", json.dumps(TRAINING))
+    response = connection.getresponse()
+    if response.status != 200:
+        raise SystemExit(f"no training: {response.status} {response.read()!r}")
+    for line in iter(response.readline, b""):
+        if line == b"event: epoch\n":
+            break
+    watching = threading.Thread(target=lambda: [None for _ in iter(response.readline, b"")], daemon=True)
+    watching.start()
+    yield
+    if not watching.is_alive():
+        raise SystemExit("the training ended meanwhile")
 
 
 def ask(port: int, files: list[bytes], answers: list[str], first: int, until: float) -> list[float]:
@@ -73,6 +94,7 @@ def main() -> None:
     parser.add_argument("--clients", default="1,8", help="at a time; several numbers by commas")
     parser.add_argument("--seconds", type=float, default=5.0, help="of a round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--training", action="store_true", help="while a network is trained on the page")
     parser.add_argument("--json", metavar="FILE|-")
     options = parser.parse_args()
     counts = [int(count) for count in options.clients.split(",")]
@@ -80,7 +102,10 @@ def main() -> None:
     files = [picture.file for picture in composed]
     answers = [lettergpu.read(file, form="single").text for file in files]
     rounds: dict[int, list[dict[str, float]]] = {count: [] for count in counts}
-    with served() as (port, _):
+    with ExitStack() as stack:
+        port, _ = stack.enter_context(served())
+        if options.training:
+            stack.enter_context(training(port))
         for round_, count in itertools.product(range(options.rounds + 1), counts):
             until = time.perf_counter() + (options.seconds if round_ else 1.0)
             with ThreadPoolExecutor(count) as pool:
@@ -99,7 +124,8 @@ def main() -> None:
     sides = [max(picture.image.size) for picture in composed]
     settings = {"pictures": PICTURES, "median_long_side": statistics.median(sides)}
     settings |= {"seconds": options.seconds, "rounds": options.rounds}
-    publish("serve", settings, table, {"rows": rows, "rounds": rounds}, options.json)
+    name = "serve-training" if options.training else "serve"
+    publish(name, settings, table, {"rows": rows, "rounds": rounds}, options.json)
 
 
 if __name__ == "__main__":

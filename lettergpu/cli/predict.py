@@ -135,8 +135,15 @@ def serve(
         Path | None,
         typer.Option(help="Let it be taught on the page, on this machine alone, and keep that in this folder."),
     ] = None,
+    train_cores: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Cores that a training on the page may take; half of them, or none with 0.", show_default="half"
+        ),
+    ] = None,
 ) -> None:
-    """Serve a page to draw letters on, and a JSON API (POST /predict)."""
+    """Serve a page to draw letters on and to watch a network learn, and a JSON API (POST /predict)."""
+    from ..backends.cpu import threads
     from ..web import app
     from .progress import preparing
 
@@ -145,4 +152,5 @@ def serve(
         if not loopback:
             print("whoever reaches this machine over the network can use it", flush=True)
 
-    app.serve(model, host, port, on_ready, device or "cpu", teach, preparing)
+    cores = max(1, threads() // 2) if train_cores is None else train_cores
+    app.serve(model, host, port, on_ready, device or "cpu", teach, preparing, cores)

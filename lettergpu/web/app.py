@@ -46,6 +46,7 @@ from .workers import Workers
 if TYPE_CHECKING:
     from ..reading.reader import Reader
     from .lessons import Lessons
+    from .trainings import Trainings
 
 STATIC = Path(__file__).parent / "static"
 SECURITY = [
@@ -70,11 +71,16 @@ def create_app(reader: "Reader", *, loopback: bool = True, limits: Limits | None
 
 
 def _application(
-    answers: Answers, network: dict[str, Any], loopback: bool, limits: Limits, lessons: "Lessons | None" = None
+    answers: Answers,
+    network: dict[str, Any],
+    loopback: bool,
+    limits: Limits,
+    lessons: "Lessons | None" = None,
+    trainings: "Trainings | None" = None,
 ) -> ASGIApp:
     queue = Queue(limits)
-    health_of = {"status": "ok", "version": version("lettergpu"), "network": network, "teach": lessons is not None}
-    healthy = json.dumps(health_of).encode()
+    offers = {"teach": lessons is not None, "train": trainings is not None}
+    healthy = json.dumps({"status": "ok", "version": version("lettergpu"), "network": network} | offers).encode()
 
     async def predict(request: Request) -> Response:
         options = _options(request.query_params)
@@ -100,7 +106,7 @@ def _application(
             Route("/predict", predict, methods=["POST"]),
             Route("/health", health),
             Route("/", page),
-            *(lessons.routes(queue.arrivals) if lessons else ()),
+            *(route for room in (lessons, trainings) if room for route in room.routes(queue.arrivals)),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         exception_handlers=dict.fromkeys((HTTPException, ClientDisconnect, Exception), _refuse),
@@ -212,12 +218,14 @@ def serve(
     device: str = "cpu",
     teach: Path | None = None,
     progress: Progress = iter,
+    cores: int = 0,
 ) -> None:
     """Read letters for whoever asks, until Ctrl-C. model: a run or file; None is the network in the box.
 
     port: 0 takes a free one. on_ready: is told the address, and whether only this machine reaches it. teach: a folder
     for letters that are taught on the page; None: none are. progress: what shows how far the built-in letters are
-    drawn, by which it is told what was forgotten; that is done once.
+    drawn, by which it is told what was forgotten, or which a training on the page learns; that is done once. cores: how
+    many such a training takes; none are offered where that is 0, or others than this machine reach the server.
     Raises LettergpuError where it cannot listen there, there is no such model or device, or it may not be taught.
     """
     limits = Limits()
@@ -232,9 +240,11 @@ def serve(
             stack.enter_context(_claimed(teach))
         workers = stack.enter_context(closing(Workers(model, device, limits)))
         lessons = stack.enter_context(closing(_lessons(teach, model, workers, progress))) if teach else None
+        trainings = stack.enter_context(closing(_trainings(cores, progress))) if cores and loopback else None
         on_ready(address, loopback)
         with suppress(KeyboardInterrupt):
-            server(_application(workers.answer, workers.network, loopback, limits, lessons)).run([listener])
+            app = _application(workers.answer, workers.network, loopback, limits, lessons, trainings)
+            server(app).run([listener])
 
 
 @contextmanager
@@ -253,3 +263,10 @@ def _lessons(folder: Path, model: Path | None, workers: Workers, progress: Progr
 
     load_letters("builtin", progress=progress)
     return Lessons(folder, model, workers.use)
+
+
+def _trainings(cores: int, progress: Progress) -> "Trainings":
+    from .trainings import Trainings
+
+    load_letters("builtin", progress=progress)
+    return Trainings(cores)

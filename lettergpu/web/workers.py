@@ -66,6 +66,14 @@ class Worker:
             raise TimeoutError
         return self._pipe.recv()
 
+    def hear(self) -> Any:
+        """What it says next. Raises EOFError or OSError where it has ended."""
+        return self._pipe.recv()
+
+    def stop(self) -> None:
+        """Kill the process; who hears it is told so, and ends it."""
+        self._process.kill()
+
     def end(self) -> None:
         """Whatever it does. Its thread may do so as well as who ends all: a handle closed twice may be another's."""
         with self._ending:

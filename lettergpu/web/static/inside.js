@@ -4,7 +4,7 @@ const ORDER = ["First", "Second", "Third"];
 const FAINT = 0.1;  // of the layer's strongest, above which a node counts as responding
 const NODE = 6;  // CSS pixels of a node's side
 
-const bytes = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+export const bytes = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 export const percent = (share) => share > 0.999 ? "> 99.9 %" : share < 0.001 ? "< 0.1 %" : `${(100 * share).toFixed(1)} %`;
 
 export function showInside(letter) {
@@ -39,7 +39,7 @@ function layerFigure({ values }, i) {
   return figure;
 }
 
-function answerRow({ letter, probability }) {
+export function answerRow({ letter, probability }) {
   const row = document.createElement("li");
   const [name, bar, fill, share] = ["span", "span", "i", "span"].map((tag) => document.createElement(tag));
   name.textContent = letter;
@@ -52,14 +52,14 @@ function answerRow({ letter, probability }) {
   return row;
 }
 
-function paint(canvas, values, columns, colour) {
+export function paint(canvas, values, columns, colour) {
   const image = new ImageData(columns, Math.ceil(values.length / columns));
   values.forEach((value, i) => image.data.set([...colour(value), 255], 4 * i));
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
 // A colour of the style sheet as three numbers.
-function rgb(name) {
+export function rgb(name) {
   const context = document.createElement("canvas").getContext("2d");
   context.fillStyle = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   context.fillRect(0, 0, 1, 1);

@@ -35,7 +35,9 @@ const board = new Board(document.getElementById("board"), document.getElementByI
   picked: (i) => select(i, true),
 });
 
-const teaching = new Teaching({ letter: () => reading.letters[selected], reread: ask });
+const offers = fetch("health").then((response) => response.json()).catch(() => ({}));
+offers.then(({ train }) => { document.getElementById("pages").hidden = !train; });
+const teaching = new Teaching({ offers, letter: () => reading.letters[selected], reread: ask });
 
 // One request at a time; of what changes meanwhile only the newest is sent.
 async function ask() {

@@ -4,9 +4,10 @@ const [form, field, section, untaught, list, learn, download, told] =
   ["teach", "is", "taught", "untaught", "lessons", "learn", "download", "told"].map((id) => document.getElementById(id));
 const GONE = "The server does not answer: is lettergpu serve still running?";
 
-// Where the server can be taught. letter(): the chosen one. reread(): what is on the paper is to be read again.
+// Where the server can be taught, as `offers` will say. letter(): the chosen one. reread(): what is on the paper is to be
+// read again.
 export class Teaching {
-  constructor({ letter, reread }) {
+  constructor({ offers, letter, reread }) {
     Object.assign(this, { letter, reread, offered: false, busy: false, learnt: true });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -14,7 +15,7 @@ export class Teaching {
     });
     learn.addEventListener("click", () => this.#learn());
     addEventListener("focus", () => { if (this.offered && !this.busy) this.#list(); });  // another tab may have taught
-    this.#begin();
+    offers.then(({ teach }) => this.#begin(Boolean(teach)));
   }
 
   // Another letter is chosen, or none.
@@ -23,9 +24,8 @@ export class Teaching {
     field.value = "";
   }
 
-  async #begin() {
-    const health = await fetch("health").then((response) => response.json()).catch(() => ({}));
-    this.offered = Boolean(health.teach);
+  #begin(offered) {
+    this.offered = offered;
     section.hidden = !this.offered;
     if (!this.offered) return;
     this.choose();
