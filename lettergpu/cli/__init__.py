@@ -14,6 +14,7 @@ from .machine import bench, info
 from .predict import predict, serve
 from .streams import say
 from .study import study
+from .sweep import sweep
 from .train import train
 
 app = typer.Typer(
@@ -22,7 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Train fully-connected networks to recognise handwritten letters.",
 )
-for command in (predict, serve, train, evaluate, bench, study, info):
+for command in (predict, serve, train, evaluate, bench, study, sweep, info):
     app.command()(command)
 app.add_typer(data_app, name="data")
 

@@ -1,7 +1,9 @@
-"""Pictures: loss curves, the confusion matrix, misclassified letters, a contact sheet, what was read, the study's."""
+"""Pictures: loss curves, the confusion matrix, misclassified letters, a contact sheet, what was read, a study's."""
 
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,8 @@ from ..training.metrics import Evaluation, confusion_matrix, most_confident_erro
 from ..training.runs import read_metrics
 
 if TYPE_CHECKING:
+    import optuna
+
     from ..data.letters import Examples
     from ..nn.network import Network
     from ..reading.pictures import Page
@@ -227,3 +231,21 @@ def draw_study(findings: "Findings") -> None:
         picture = runs / model / "confusion.png"
         if model in results and picture.is_file():
             shutil.copyfile(picture, figures / f"confusion-{model}.png")
+
+
+def draw_sweep(study: "optuna.Study", folder: Path) -> None:
+    """Optuna's own figures, as PNG: how the best came about, each trial's losses, which choices matter, and how."""
+    import optuna.visualization.matplotlib as drawn
+
+    pictures = {
+        "history": drawn.plot_optimization_history,
+        "losses": drawn.plot_intermediate_values,
+        "importances": drawn.plot_param_importances,
+        "choices": drawn.plot_parallel_coordinate,
+    }
+    for name, draw in pictures.items():
+        # experimental, says Optuna; too few trials, or scikit-learn is not there to weigh them
+        with warnings.catch_warnings(), suppress(ImportError, ValueError, RuntimeError):
+            warnings.simplefilter("ignore")
+            if figure := draw(study).get_figure(root=True):
+                _save(figure, folder / f"{name}.png")
