@@ -20,6 +20,7 @@ CHOICES = {  # by name, as those who have them stand above this file; a test hol
     "augment": ("none", "rotate", "affine", "elastic"),
     "schedule": ("constant", "linear", "cosine", "step", "exponential"),
     "precision": ("float32", "tf32"),
+    "log": ("none", "tensorboard"),
 }
 
 RECIPES = Path(__file__).parent / "training" / "recipes"
@@ -75,6 +76,7 @@ class Config:
     calibrate: bool = True  # divide the logits by a number that makes probabilities mean what they say
     validation: float | str = 0.2  # share of the train file, or "last": its end, as many as the test file has
     seed: int = 0
+    log: str = "none"  # what is written an epoch besides metrics.csv
 
     def __post_init__(self) -> None:
         for field in fields(self):

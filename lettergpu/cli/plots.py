@@ -15,8 +15,8 @@ from matplotlib.ticker import MaxNLocator
 from ..files import replacing
 from ..nn.activations import ACTIVATIONS
 from ..study import writing
+from ..training.history import read_metrics
 from ..training.metrics import Evaluation, confusion_matrix, most_confident_errors
-from ..training.runs import read_metrics
 
 if TYPE_CHECKING:
     import optuna

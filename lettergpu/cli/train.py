@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..training.runs import Run
 
 TURNED = f"{Config.rotation_chance:.0%} of the images by {{:.0f}} to {{:.0f}} degrees".format(*Config.rotation_degrees)
+MAY_CHANGE = {"data", "orientation", "old", "device", "epochs", "patience", "log"}  # in a run that goes on
 AUGMENT = f"rotate turns {TURNED}; affine turns, shifts, stretches, shears all; elastic bends too."
 
 
@@ -85,6 +86,7 @@ def train(
         str | None, setting("validation", "Share to hold out, or last: the train file's end, as EMNIST's authors do.")
     ] = None,
     seed: Annotated[int | None, setting("seed", "Of the split, the weights, the order and the rotations.")] = None,
+    log: Annotated[str | None, setting("log", "Besides metrics.csv, into the run folder.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="The run folder to make.", show_default="runs/DATE-TIME-SHAPE-ACTIVATION")
     ] = None,
@@ -133,6 +135,7 @@ def train(
         "calibrate": calibrate,
         "validation": None if validation is None else _parse_validation(validation),
         "seed": seed,
+        "log": log,
     }
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if data is not None:
@@ -141,7 +144,7 @@ def train(
         raise LettergpuError(f"--resume {resume}: it keeps its folder and settings; drop --out and --recipe")
     if warm_restart and not resume:
         raise LettergpuError("--warm-restart: it is for a run that goes on; say --resume RUN and --epochs, too")
-    if resume and (fixed := changes.keys() - {"data", "orientation", "old", "device", "epochs", "patience"}):
+    if resume and (fixed := changes.keys() - MAY_CHANGE):
         raise LettergpuError(f"{option(min(fixed))}: it belongs to the run and cannot be changed on --resume")
 
     from ..backends.libraries import resolve

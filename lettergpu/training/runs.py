@@ -2,41 +2,39 @@
 
 config.toml        all settings; train from it again with --recipe
 metrics.csv        a line an epoch
+events.out...      the same for TensorBoard, with --log tensorboard
 best.safetensors   the network of the lowest validation loss, or without patience that of the last epoch
 last.safetensors   the training state after the last epoch
 parent.safetensors the network that it began with, where it went on from one
 summary.json       once it has ended; the command line puts loss.png, confusion.png and misclassified.png beside it
 """
 
-import csv
 import json
-import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import count, pairwise
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from ..backends.device import Device
 from ..config import Config
 from ..data.letters import Examples, Letters
-from ..errors import LettergpuError, brief
+from ..errors import LettergpuError
 from ..files import held, replacing, unwritable
 from ..nn.network import Network
 from . import checkpoint
 from .calibration import calibrate
+from .history import CSV, METRICS, Events, read_metrics, require, write_metrics
 from .loop import EpochReport, State, class_weights
 from .metrics import Evaluation, evaluate
 from .schedules import over_epochs
 from .tuning import before_and_after
 
-METRICS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 SETTINGS = "config.toml"
 PARENT = "parent.safetensors"
 LEFTOVERS = ".*.part"  # of a write that was killed
-LINE = 200  # bytes of a line of metrics.csv, at most
 
 
 @contextmanager
@@ -61,6 +59,7 @@ class Run:
     parent: checkpoint.Checkpoint | None = None  # what it began with, where it went on from a network
     written_best: int = 0  # the epoch of the network in best.safetensors, as far as is known
     _last: checkpoint.Checkpoint | None = None  # what last.safetensors held when it was gone on with
+    _events: Events | None = None  # opened with the first epoch
 
     @classmethod
     @contextmanager
@@ -72,6 +71,7 @@ class Run:
         parent: what it begins with, a copy of which it keeps. Raises LettergpuError if `out` holds anything.
         """
         letters.hold_out(config.validation, config.seed)  # refused before all else
+        require(config.log)
         made_folder = out is None or not out.exists()
         with held(folder := _claim_folder(out, config)):
             run = cls(folder, config, letters.fingerprint, made_folder=made_folder, parent=parent)
@@ -79,7 +79,8 @@ class Run:
             if parent:
                 checkpoint.save(folder / PARENT, parent.network, parent.config, parent.fingerprint)
             run._write_text(SETTINGS, config.to_toml())
-            yield run
+            with closing(run):
+                yield run
 
     @classmethod
     @contextmanager
@@ -98,8 +99,10 @@ class Run:
             raise LettergpuError(f"--resume {folder}: it holds no {checkpoint.LAST}, so no epoch to go on from")
         with held(folder):
             run = cls._as_it_stands(folder, changes, warm_restart)
+            require(run.config.log)
             run.parent = checkpoint.read(folder / PARENT) if run.config.parent else None
-            yield run
+            with closing(run):
+                yield run
 
     @classmethod
     def _as_it_stands(cls, folder: Path, changes: dict[str, Any], warm_restart: bool) -> "Run":
@@ -115,7 +118,7 @@ class Run:
                 f"--resume {folder}: another version of lettergpu drew its orders and distortions in another way, so "
                 f"its training cannot go on as it began; begin it again with --recipe {folder / SETTINGS}"
             )
-        rows = read_metrics(folder / "metrics.csv", last.state.epoch)
+        rows = read_metrics(folder / CSV, last.state.epoch)
         config = _gone_on(folder, last.config, last.state, changes, warm_restart)
         return cls(folder, config, last.fingerprint, rows, last.state, resumed=True, _last=last)
 
@@ -144,7 +147,7 @@ class Run:
         """Take back a run that came to no epoch: what it wrote, and the folder if it made it; not an earlier run's."""
         if self.resumed:
             return
-        for name in (SETTINGS, "metrics.csv", checkpoint.BEST, PARENT):
+        for name in (SETTINGS, CSV, checkpoint.BEST, PARENT):
             (self.folder / name).unlink(missing_ok=True)
         if self.made_folder:
             self.folder.rmdir()
@@ -164,15 +167,20 @@ class Run:
         """Write all that is recorded. network: what the state's parameters belong to."""
         assert self.state is not None
         (self.folder / "summary.json").unlink(missing_ok=True)  # that of fewer epochs: it says that a run has ended
-        with replacing(self.folder / "metrics.csv") as partial, partial.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(METRICS)
-            writer.writerows([f"{row[name]:.8g}" for name in METRICS] for row in self.rows)
+        write_metrics(self.folder / CSV, self.rows)
         identity = network, self.config, self.fingerprint, self.state
         checkpoint.save(self.folder / checkpoint.LAST, *identity)
         if self.state.best_epoch > self.written_best:
             checkpoint.save(self.folder / checkpoint.BEST, *identity, best=True)
             self.written_best = self.state.best_epoch
+        if self.config.log == "tensorboard":
+            self._events = self._events or Events(self.folder, self.rows)
+            self._events.write(self.rows)
+
+    def close(self) -> None:
+        """Let go of the files that are kept open."""
+        if self._events:
+            self._events.close()
 
     def finish(
         self,
@@ -272,29 +280,3 @@ def _gone_on(folder: Path, config: Config, state: State | None, changes: dict[st
             "lowest validation loss; give a --patience above that, or 0 for none"
         )
     return after
-
-
-def read_metrics(path: Path, epochs: int) -> list[dict[str, float]]:
-    """The lines of metrics.csv up to that epoch, without what a crash or a copy broke off: a last line without its end.
-
-    So later runs may find lines left out. Raises LettergpuError for any other content.
-    """
-    try:
-        with path.open("rb") as file:
-            header, _, text = file.read(LINE * (epochs + 1)).decode().partition("\n")
-        if header.rstrip() != ",".join(METRICS):
-            raise ValueError(f"it does not begin with {','.join(METRICS)}")
-        lines = csv.DictReader(text.split("\n")[:-1][:epochs], METRICS)
-        rows = [{name: _finite(line[name]) for name in METRICS} for line in lines]
-        if not all(a < b for a, b in pairwise([0, *(row["epoch"] for row in rows), epochs + 1])):
-            raise ValueError(f"its lines are not in the order of the epochs 1 to {epochs}")
-    except (OSError, TypeError, ValueError, csv.Error) as error:
-        advice = f"copy it anew, or begin again with --recipe {path.with_name('config.toml')}"
-        raise LettergpuError(f"{path} is missing or damaged: {brief(error)}; {advice}") from error
-    return rows
-
-
-def _finite(text: str) -> float:
-    if not math.isfinite(number := float(text)):
-        raise ValueError(f"{text} is no number")
-    return number

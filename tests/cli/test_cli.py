@@ -29,7 +29,8 @@ from lettergpu.config import CHOICES, Config
 from lettergpu.data.letters import Examples, load_letters
 from lettergpu.training import checkpoint
 from lettergpu.training.checkpoint import BOXED, LETTERLIKE
-from lettergpu.training.runs import METRICS, _claim_folder
+from lettergpu.training.history import METRICS
+from lettergpu.training.runs import _claim_folder
 
 SMALL = ("--hidden", "24,16", "--batch-size", "32", "--epochs", "3", "--device", "cpu")
 QUICK = ("--recipe", "report", *SMALL, "--lr", "0.03")
