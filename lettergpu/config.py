@@ -121,6 +121,10 @@ class Config:
         """That of each network of the ensemble."""
         return range(self.seed, self.seed + self.ensemble)
 
+    def ended(self, epoch: int, best_epoch: int) -> bool:
+        """Whether all epochs are done, or `patience` of them have passed without a lower validation loss."""
+        return epoch >= self.epochs or 0 < self.patience <= epoch - best_epoch
+
     def _require(self, name: str, holds: bool, advice: str) -> None:
         if not holds:
             value = getattr(self, name)
@@ -165,7 +169,7 @@ class Config:
                 f"--recipe {path}: there is no such file, nor a recipe of that name: {known}"
             ) from None
         except (OSError, ValueError, RecursionError) as error:
-            raise LettergpuError(f"--recipe {path}: not a readable TOML file ({brief(error)})") from error
+            raise LettergpuError(f"{path}: not a readable TOML file ({brief(error)})") from error
         return cls.from_table(table, str(path))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from lettergpu import files
 from lettergpu.errors import LettergpuError, brief
-from lettergpu.files import cache_folder, held, make_private, read_json, read_text, replacing
+from lettergpu.files import cache_folder, held, is_held, make_private, read_json, read_text, replacing
 
 
 def test_who_reads_meanwhile_sees_the_old_file_whole(tmp_path):
@@ -49,16 +49,28 @@ def test_who_is_killed_lets_go_of_a_folder(tmp_path):
         assert list(tmp_path.iterdir()) == []
 
 
+def test_who_asks_whether_a_folder_is_held_keeps_nobody_out(tmp_path, monkeypatch):
+    assert not is_held(tmp_path)
+    with held(tmp_path):
+        assert is_held(tmp_path)
+    asking = os.open(tmp_path, os.O_RDONLY)
+    assert files._locked(asking, shared=True)
+    assert not is_held(tmp_path)  # who asks at the same time is not it
+    monkeypatch.setattr(files.time, "sleep", lambda seconds: os.close(asking) if seconds else None)
+    with held(tmp_path):
+        assert is_held(tmp_path)
+
+
 def test_where_a_folder_cannot_be_locked_nobody_is_kept_out(tmp_path, monkeypatch):
     def unsupported(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(files.fcntl, "flock", unsupported)
     with held(tmp_path), held(tmp_path):
-        pass
+        assert not is_held(tmp_path)
     monkeypatch.setattr(files, "fcntl", None)
     with held(tmp_path), held(tmp_path):
-        pass
+        assert not is_held(tmp_path)
     monkeypatch.undo()
     with pytest.raises(LettergpuError, match="nowhere cannot be written"), held(tmp_path / "nowhere"):
         pass

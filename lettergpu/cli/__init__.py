@@ -12,6 +12,7 @@ from .data import data_app
 from .evaluate import evaluate
 from .machine import bench, info
 from .predict import predict, serve
+from .runs import runs
 from .streams import say
 from .study import study
 from .sweep import sweep
@@ -23,7 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Train fully-connected networks to recognise handwritten letters.",
 )
-for command in (predict, serve, train, evaluate, bench, study, sweep, info):
+for command in (predict, serve, train, evaluate, runs, bench, study, sweep, info):
     app.command()(command)
 app.add_typer(data_app, name="data")
 

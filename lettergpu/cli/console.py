@@ -3,13 +3,16 @@
 import json
 import shlex
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..config import Config
 from ..data.letters import Letters
+from ..errors import LettergpuError
 from ..nn.network import parameter_count
 from ..reading.truth import Count, Truth, count
+from ..training.history import Record
 from ..training.metrics import TOP
 from ..training.runs import Run
 
@@ -66,6 +69,36 @@ def scores(summary: dict[str, Any], run: Run) -> None:
     )
     print(f"Run folder: {run.folder} (best.safetensors, loss.png, confusion.png, misclassified.png)")
     print(f"Test it again: lettergpu evaluate {shlex.quote(str(run.folder))}")
+
+
+def runs(found: Sequence[tuple[str, Record | LettergpuError]]) -> None:
+    """A line a run, by its name; of one that tells nothing, why."""
+    rows = [(name, *((str(told),) if isinstance(told, LettergpuError) else _row(told))) for name, told in found]
+    titles = ("run", "changed", "network", "letters", "epochs", "right", "")
+    whole = [row for row in (titles, *rows) if len(row) == len(titles)]
+    widths = [max(map(len, column)) for column in zip(*whole, strict=True)]
+    widths[0] = max(len(row[0]) for row in (titles, *rows))
+    for row in (titles, *rows):
+        cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=False))
+        print(" ".join("  ".join(cells).rstrip().splitlines()))
+
+
+def _row(run: Record) -> tuple[str, ...]:
+    """Its cells: when, what, on which letters, how far, how good, and how it stands."""
+    config, (part, share) = run.config, accuracy(run)
+    alike = f"{config.ensemble} x " if config.ensemble > 1 else ""
+    network = (
+        f"{alike}{'-'.join(map(str, config.hidden))} {config.activation}" if config.hidden else f"{alike}perceptron"
+    )
+    letters = Path(config.data).name + (f", {config.split}" if config.split != Config.split else "")
+    right = "" if share is None else f"{share:.2%} of {part}"
+    return f"{run.changed:%Y-%m-%d %H:%M}", network, letters, f"{run.epochs} of {config.epochs}", right, run.status
+
+
+def accuracy(run: Record) -> tuple[str, float | None]:
+    """The share that it answered right, and of which letters: the test letters, before the end the validation ones."""
+    tested = run.score("test", "top1")
+    return ("validation", run.kept.get("val_accuracy")) if tested is None else ("test", tested)
 
 
 def evaluation(table: dict[str, Any]) -> None:

@@ -57,6 +57,7 @@ def follow(run: Run, letters: Letters, device: Device, start: State | None = Non
             if run.state is None:
                 run.discard()
             elif isinstance(error, Diverged):
+                run.diverged()
                 kept = f"the network of epoch {run.state.best_epoch} is kept in {run.folder}"
                 raise LettergpuError(f"{error}; {kept}") from None
             elif isinstance(error, KeyboardInterrupt):

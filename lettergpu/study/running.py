@@ -15,18 +15,18 @@ from ..backends.device import Device
 from ..config import Config
 from ..data import SIDE
 from ..data.letters import Examples, Letters
-from ..errors import LettergpuError, brief
-from ..files import held, read_json, replacing
+from ..errors import LettergpuError
+from ..files import held, replacing
 from ..nn.losses import LOSSES
 from ..nn.network import CHUNK, Network
 from ..nn.pixels import assemble
 from ..nn.warps import rotations
 from ..training import checkpoint
+from ..training.history import SETTINGS, SUMMARY, read_summary
 from ..training.loop import Diverged, fit
 from ..training.runs import Run
 from .rows import Row
 
-MOST_SUMMARY = 1_000_000  # bytes of a summary.json
 EVERY = 10.0  # seconds between two checkpoints: an iteration may take a tenth of one
 ANGLES = (-10.0, -5.0, 0.0, 5.0, 10.0)  # degrees, of the copies of multi-angle prediction
 
@@ -52,28 +52,15 @@ def tenth(letters: Letters) -> Letters:
 def finished(place: Place, row: Row) -> dict[str, Any] | None:
     """A row's summary, if it has been trained. Raises LettergpuError if the folder holds another training."""
     folder = place.of(row)
-    if not (folder / "config.toml").is_file():
+    if not (folder / SETTINGS).is_file():
         return None
-    config = Config.from_file(folder / "config.toml")
+    config = Config.from_file(folder / SETTINGS)
     where = {name: getattr(row.config, name) for name in ("data", "orientation", "test", "device")}
     same = replace(config, **where) == row.config
-    summary = _read_summary(folder / "summary.json")
+    summary = read_summary(folder / SUMMARY)
     if not same or (summary and summary["data"]["fingerprint"] != place.letters.fingerprint):
         raise LettergpuError(f"{folder} is of other letters or settings: name another --out")
     return summary
-
-
-def _read_summary(path: Path) -> dict[str, Any] | None:
-    """What `Run.finish` wrote, if it did."""
-    try:
-        summary: dict[str, Any] = read_json(path, MOST_SUMMARY)
-        if not isinstance(summary["data"]["fingerprint"], str):
-            raise ValueError("it does not name its letters")
-        return summary
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LettergpuError(f"{path} is damaged ({brief(error)}): remove its folder, to train it again") from error
 
 
 def train(
@@ -112,7 +99,7 @@ def train(
             summary = run.finish(place.letters, place.device, draw=draw)
         if diverged:
             summary["diverged"] = diverged
-            with replacing(run.folder / "summary.json") as partial:
+            with replacing(run.folder / SUMMARY) as partial:
                 partial.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
         return summary
 

@@ -1,17 +1,21 @@
-"""What each epoch came to: a line of metrics.csv, and with --log tensorboard the same as TensorBoard's events."""
+"""What a training came to: a line an epoch in metrics.csv, the same for TensorBoard, and what a run folder tells."""
 
 import csv
 import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from ..config import Config
 from ..errors import LettergpuError, brief
-from ..files import replacing, unwritable
+from ..files import as_text, is_held, read_json, replacing, unwritable
+from .checkpoint import LAST
 
 METRICS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 TAGS = {  # what TensorBoard calls them: one chart for those of a word before the stroke
@@ -22,7 +26,8 @@ TAGS = {  # what TensorBoard calls them: one chart for those of a word before th
     "learning_rate": "learning_rate",
     "seconds": "seconds",
 }
-CSV = "metrics.csv"
+SETTINGS, CSV, SUMMARY = "config.toml", "metrics.csv", "summary.json"
+MOST_SUMMARY = 1_000_000  # bytes of a summary.json
 EVENTS = "events.out.tfevents."  # what TensorBoard knows its files by
 LINE = 200  # bytes of a line of metrics.csv, at most
 
@@ -121,3 +126,90 @@ def _forget(folder: Path) -> None:
         path.unlink()
     for path in paths[-1:]:
         path.write_bytes(b"")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run folder tells of its training, without its letters and networks.
+
+    rows: the lines of metrics.csv. summary: {} before it has ended. changed: when it last came to an epoch.
+    status: running, finished, interrupted, or diverged.
+    """
+
+    folder: Path
+    config: Config
+    rows: list[dict[str, float]]
+    summary: dict[str, Any]
+    changed: datetime
+    status: str
+
+    @classmethod
+    def read(cls, folder: Path) -> "Record":
+        """That of a folder. Raises LettergpuError where it holds no run, or a damaged one."""
+        try:
+            if not (folder / SETTINGS).is_file():
+                raise LettergpuError(f"{folder} holds no {SETTINGS}, so it is no run")
+            config, summary = Config.from_file(folder / SETTINGS), read_summary(folder / SUMMARY) or {}
+            begun = any((folder / name).exists() for name in (CSV, LAST))
+            rows = read_metrics(folder / CSV, config.epochs) if begun else []
+            changed = datetime.fromtimestamp((folder / (CSV if rows else SETTINGS)).stat().st_mtime)
+            return cls(folder, config, rows, summary, changed, _status(folder, config, summary))
+        except OSError as error:
+            raise LettergpuError(f"{folder}: it cannot be read ({error.strerror})") from error
+
+    @property
+    def epochs(self) -> int:
+        """How many are done."""
+        return int(self.rows[-1]["epoch"]) if self.rows else 0
+
+    @property
+    def kept(self) -> dict[str, float]:
+        """The line of the epoch whose network is kept, {} before the first."""
+        of = self.rows if self.config.patience else self.rows[-1:]
+        return min(of, key=lambda row: row["val_loss"], default={})
+
+    def score(self, part: str, name: str) -> float | None:
+        """One of those in summary.json, such as top1 of test."""
+        score: float | None = self.summary.get(part, {}).get(name)
+        return score
+
+    def table(self) -> dict[str, Any]:
+        """All of it that a program may ask for."""
+        return {
+            "run": as_text(self.folder),
+            "changed": self.changed.isoformat(timespec="seconds"),
+            "status": self.status,
+            "epochs": self.epochs,
+            "planned_epochs": self.config.epochs,
+            "validation_loss": self.kept.get("val_loss"),
+            "validation_accuracy": self.kept.get("val_accuracy"),
+            "summary": self.summary,
+            "settings": asdict(self.config),
+        }
+
+
+def _status(folder: Path, config: Config, summary: dict[str, Any]) -> str:
+    """How a run stands."""
+    if is_held(folder):
+        return "running"
+    if "diverged" in summary:
+        return "diverged"
+    ended = "test" in summary and config.ended(summary["epochs"], summary.get("best_epoch", 0))
+    return "finished" if ended else "interrupted"
+
+
+def read_summary(path: Path) -> dict[str, Any] | None:
+    """What `Run.finish` or `Run.diverged` wrote, if one did. Raises LettergpuError for anything else."""
+    try:
+        summary: dict[str, Any] = read_json(path, MOST_SUMMARY)
+        for part in {"train", "validation", "test"} & summary.keys():
+            summary[part] = {name: float(score) for name, score in summary[part].items()}
+        if not isinstance(summary["data"]["fingerprint"], str):
+            raise ValueError("it does not name its letters")
+        for name in {"epochs"} | {"best_epoch"} & summary.keys():  # there is no best where the first one diverged
+            summary[name] = int(summary[name])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LettergpuError(f"{path} is damaged ({brief(error)}): remove it, and go on with the run") from error
+    return summary

@@ -41,8 +41,8 @@ class State:
     best_parameters: np.ndarray
 
     def finished(self, config: Config) -> bool:
-        """Whether all epochs are done, or `patience` of them have passed without a lower validation loss."""
-        return self.epoch >= config.epochs or 0 < config.patience <= self.epoch - self.best_epoch
+        """Whether the training has ended."""
+        return config.ended(self.epoch, self.best_epoch)
 
     def after(self, parameters: np.ndarray, velocity: np.ndarray, val_loss: float, *, keep_last: bool) -> "State":
         """Where it stands an epoch later. keep_last: that one is the best, whatever its loss."""

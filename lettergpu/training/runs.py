@@ -6,12 +6,14 @@ events.out...      the same for TensorBoard, with --log tensorboard
 best.safetensors   the network of the lowest validation loss, or without patience that of the last epoch
 last.safetensors   the training state after the last epoch
 parent.safetensors the network that it began with, where it went on from one
-summary.json       once it has ended; the command line puts loss.png, confusion.png and misclassified.png beside it
+summary.json       once it has ended or diverged
+
+The command line puts loss.png, confusion.png and misclassified.png beside them.
 """
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count
@@ -26,13 +28,12 @@ from ..files import held, replacing, unwritable
 from ..nn.network import Network
 from . import checkpoint
 from .calibration import calibrate
-from .history import CSV, METRICS, Events, read_metrics, require, write_metrics
+from .history import CSV, METRICS, SETTINGS, SUMMARY, Events, read_metrics, read_summary, require, write_metrics
 from .loop import EpochReport, State, class_weights
 from .metrics import Evaluation, evaluate
 from .schedules import over_epochs
 from .tuning import before_and_after
 
-SETTINGS = "config.toml"
 PARENT = "parent.safetensors"
 LEFTOVERS = ".*.part"  # of a write that was killed
 
@@ -166,7 +167,7 @@ class Run:
     def write(self, network: Network) -> None:
         """Write all that is recorded. network: what the state's parameters belong to."""
         assert self.state is not None
-        (self.folder / "summary.json").unlink(missing_ok=True)  # that of fewer epochs: it says that a run has ended
+        (self.folder / SUMMARY).unlink(missing_ok=True)  # that of fewer epochs: it says that a run has ended
         write_metrics(self.folder / CSV, self.rows)
         identity = network, self.config, self.fingerprint, self.state
         checkpoint.save(self.folder / checkpoint.LAST, *identity)
@@ -181,6 +182,18 @@ class Run:
         """Let go of the files that are kept open."""
         if self._events:
             self._events.close()
+
+    def diverged(self) -> None:
+        """Say in summary.json that the loss was no number in the next epoch, until that is got over."""
+        assert self.state is not None
+        known = {
+            "epochs": self.state.epoch,
+            "best_epoch": self.state.best_epoch,
+            "data": {"fingerprint": self.fingerprint},
+        }
+        with suppress(LettergpuError):  # damaged
+            known |= read_summary(self.folder / SUMMARY) or {}
+        self._write_text(SUMMARY, json.dumps(known | {"diverged": self.state.epoch + 1}, indent=2) + "\n")
 
     def finish(
         self,
@@ -228,7 +241,7 @@ class Run:
             | {f"{name}_images": len(part) for name, part in parts.items()},
         }
         draw(self, letters.test, network, results[list(parts).index("test")])
-        self._write_text("summary.json", json.dumps(summary, indent=2) + "\n")
+        self._write_text(SUMMARY, json.dumps(summary, indent=2) + "\n")
         return summary
 
     def _write_text(self, name: str, text: str) -> None:
@@ -258,7 +271,7 @@ def _claim_folder(out: Path | None, config: Config) -> Path:
 
 def _is_to_begin(folder: Path) -> bool:
     """Whether a run was killed there before its first epoch: its settings are there, and nothing that it trained."""
-    trained = (checkpoint.LAST, checkpoint.BEST, "summary.json")
+    trained = (checkpoint.LAST, checkpoint.BEST, SUMMARY)
     return (folder / SETTINGS).is_file() and not any((folder / name).exists() for name in trained)
 
 

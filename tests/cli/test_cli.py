@@ -524,6 +524,9 @@ def test_a_diverging_run_keeps_the_best(run, tmp_path):
     assert "try --lr" in message
     assert "the network of epoch 3 is kept in run" in message
     assert (run / "best.safetensors").read_bytes() == before
+    summary = json.loads((run / "summary.json").read_text())
+    assert (summary["diverged"], summary["epochs"]) == (4, 3)
+    assert summary.keys() > SUMMARY_KEYS  # what it came to before is still told
 
 
 @pytest.mark.parametrize("exists", [False, True])

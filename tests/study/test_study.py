@@ -153,7 +153,7 @@ def test_a_damaged_summary_is_said(text, tmp_path, few):
     (place.of(row) / "config.toml").write_text(row.config.to_toml())
     assert running.finished(place, row) is None
     (place.of(row) / "summary.json").write_text(text)
-    with pytest.raises(LettergpuError, match=r"summary.json is damaged \(.*\): remove its folder, to train it again"):
+    with pytest.raises(LettergpuError, match=r"summary.json is damaged \(.*\): remove it, and go on with the run"):
         running.finished(place, row)
 
 
