@@ -18,7 +18,7 @@ def test_the_python_example_runs(capsys):
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
-COMMANDS = r"lettergpu (?:train|runs|evaluate|predict|serve|study|bench|info|data \w+)[^\n|`#]*"
+COMMANDS = r"lettergpu (?:train|runs|compare|evaluate|predict|serve|study|bench|info|data \w+)[^\n|`#]*"
 
 
 @pytest.mark.parametrize("line", sorted(set(re.findall(COMMANDS, README))))

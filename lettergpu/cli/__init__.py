@@ -12,9 +12,8 @@ from .data import data_app
 from .evaluate import evaluate
 from .machine import bench, info
 from .predict import predict, serve
-from .runs import runs
+from .runs import compare, runs, study
 from .streams import say
-from .study import study
 from .sweep import sweep
 from .train import train
 
@@ -24,7 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Train fully-connected networks to recognise handwritten letters.",
 )
-for command in (predict, serve, train, evaluate, runs, bench, study, sweep, info):
+for command in (predict, serve, train, evaluate, runs, compare, bench, study, sweep, info):
     app.command()(command)
 app.add_typer(data_app, name="data")
 

@@ -3,11 +3,11 @@
 import json
 import shlex
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config import Config
+from ..config import Config, option
 from ..data.letters import Letters
 from ..errors import LettergpuError
 from ..nn.network import parameter_count
@@ -99,6 +99,61 @@ def accuracy(run: Record) -> tuple[str, float | None]:
     """The share that it answered right, and of which letters: the test letters, before the end the validation ones."""
     tested = run.score("test", "top1")
     return ("validation", run.kept.get("val_accuracy")) if tested is None else ("test", tested)
+
+
+def legend(records: Sequence[Record], differing: dict[str, list[Any]]) -> list[str]:
+    """What tells runs apart: their settings that differ, or their names where that is not enough."""
+    every = [[f"{_label(name)} {_shown(values[i])}" for name, values in differing.items()] for i in range(len(records))]
+    texts = [", ".join(each) for each in every]
+    if len(set(texts)) == len(texts):
+        return texts
+    return [", ".join([record.folder.name, *each]) for record, each in zip(records, every, strict=True)]
+
+
+def comparison(records: Sequence[Record], differing: dict[str, list[Any]]) -> None:
+    """Settings that differ and scores, a column a run."""
+    for number, record in enumerate(records, 1):
+        print(f"{number:3}  {record.folder}")
+    rows = [("", *map(str, range(1, len(records) + 1)))]
+    rows += [(_label(name), *map(_shown, values)) for name, values in differing.items()]
+    rows += [(title, *map(cell, records)) for title, cell in CELLS.items()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    print()
+    for title, *cells in rows:
+        print(
+            f"{title:{widths[0]}}",
+            *(f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True)),
+            sep="   ",
+        )
+    if len({record.summary["data"]["fingerprint"] for record in records if record.summary}) > 1:
+        print("\nThey were not trained on the same letters.")
+
+
+def _label(name: str) -> str:
+    """What a setting is called in tables."""
+    return option(name).removeprefix("--")
+
+
+def _shown(value: Any) -> str:
+    """The value of a setting, as the command line takes it."""
+    return ",".join(map(_shown, value)) or "none" if isinstance(value, tuple) else str(value)
+
+
+def _scored(part: str, name: str, form: str) -> Callable[[Record], str]:
+    """What shows one of the scores of runs."""
+    return lambda run: "-" if (score := run.score(part, name)) is None else f"{score:{form}}"
+
+
+CELLS: dict[str, Callable[[Record], str]] = {  # what is laid beside each other of runs, by its title
+    "epochs done": lambda run: f"{run.epochs} of {run.config.epochs}",
+    "state": lambda run: run.status,
+    "seconds": lambda run: f"{sum(row['seconds'] for row in run.rows):.0f}",
+    "validation loss": lambda run: f"{run.kept['val_loss']:.4f}",
+    "validation accuracy": lambda run: f"{run.kept['val_accuracy']:.2%}",
+    "test loss": _scored("test", "loss", ".4f"),
+    **{f"test top-{k}": _scored("test", f"top{k}", ".2%") for k in TOP},
+    "calibration error": _scored("test", "calibration_error", ".2%"),
+}
 
 
 def evaluation(table: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Pictures: loss curves, the confusion matrix, misclassified letters, a contact sheet, what was read, a study's."""
 
 import shutil
+import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -8,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
@@ -49,6 +52,25 @@ def plot_loss(path: Path, rows: Sequence[dict[str, float]]) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
+    _save(figure, path)
+
+
+def plot_comparison(path: Path, names: Sequence[str], runs: Sequence[Sequence[dict[str, float]]]) -> None:
+    """Loss and accuracy of several runs by epoch. runs: the rows of metrics.csv of each."""
+    figure = Figure(figsize=(11, 5 + 0.25 * len(runs)), layout="constrained")
+    many = colormaps["turbo"](np.linspace(0.05, 0.95, len(runs)))
+    colours = many if len(runs) > 10 else [f"C{number}" for number in range(len(runs))]
+    for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for rows, colour in zip(runs, colours, strict=True):
+            epochs = [row["epoch"] for row in rows]
+            for part, style in (("train", "--"), ("val", "-")):
+                axes.plot(epochs, [row[f"{part}_{quantity}"] for row in rows], style, marker=".", color=colour)
+        axes.set(xlabel="epoch", ylabel=quantity)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+    labels = [textwrap.fill(name, 110).replace("$", r"\$") for name in names]  # no formula
+    title = "solid: validation, dashed: training"
+    figure.legend([Line2D([], [], color=colour) for colour in colours], labels, title=title, loc="outside lower left")
     _save(figure, path)
 
 

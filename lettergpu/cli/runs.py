@@ -1,4 +1,4 @@
-"""`lettergpu runs`: what trainings left behind."""
+"""The commands about many trainings: `runs` and `compare`, what they came to, and `study`, the report's again."""
 
 import json
 from pathlib import Path
@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..config import Config
 from ..errors import LettergpuError
 from ..files import as_text
-from .options import AsJson
+from .options import AsJson, Data, DeviceName, Lying, TestShare, config_of, setting
 
 if TYPE_CHECKING:
     from ..training.history import Record
@@ -55,3 +56,58 @@ def _told(folder: Path) -> "tuple[float, Path, Record | LettergpuError]":
         return record.changed.timestamp(), folder, record
     except LettergpuError as error:
         return folder.stat().st_mtime, folder, error
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders.", metavar="RUN RUN...")],
+    plot: Annotated[Path, typer.Option(help="The picture of their losses and accuracies.")] = Path("compare.png"),
+    as_json: AsJson = False,
+) -> None:
+    """Lay runs beside each other: the settings in which they differ, how good they are, and their curves."""
+    from ..training.history import Record, differences
+    from . import console
+    from .plots import plot_comparison
+
+    if len(runs) < 2:
+        raise LettergpuError(f"{runs[0]}: name another run to compare it with")
+    records = [Record.read(run) for run in runs]
+    if idle := [record.folder for record in records if not record.rows]:
+        raise LettergpuError(f"{idle[0]}: it has done no epoch yet, so there is nothing to compare")
+    differing = differences(records)
+    plot_comparison(plot, console.legend(records, differing), [record.rows for record in records])
+    if as_json:
+        tables = [record.table() for record in records]
+        print(json.dumps({"differing": differing, "runs": tables, "plot": as_text(plot)}, indent=2))
+    else:
+        console.comparison(records, differing)
+        print(f"\nCurves: {plot}")
+
+
+def study(
+    only: Annotated[
+        str | None, typer.Option(help="One table (such as one-hidden-layer) or one model.", show_default="all")
+    ] = None,
+    data: Data = None,
+    orientation: Lying = None,
+    test: TestShare = None,
+    device: DeviceName = None,
+    class_weight: Annotated[str | None, setting("class_weight", "balanced lets rare classes count for more.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each activation that is compared.")] = 3,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to make or go on with.", show_default="study or study-quick")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Train on a tenth of the letters, to see it work.")] = False,
+) -> None:
+    """Run the report's whole investigation again, and lay what it measures beside what was published.
+
+    Takes hours on a CPU. Stop it whenever you like: the same command goes on where it was.
+    """
+    from ..backends.libraries import resolve
+    from ..reading.eyes import letters_of
+    from ..study.running import Place, tenth
+    from . import progress
+
+    letters = letters_of(config_of(data=data, orientation=orientation, test=test), progress.preparing)
+    folder = out or Path("study-quick" if quick else "study")
+    place = Place(folder, tenth(letters) if quick else letters, resolve(device or Config.device)[0])
+    progress.follow_study(place, only, class_weight or Config.class_weight, seeds, quick)

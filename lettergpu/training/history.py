@@ -188,6 +188,13 @@ class Record:
         }
 
 
+def differences(records: Sequence[Record]) -> dict[str, list[Any]]:
+    """The settings in which runs differ, each with its values, but for what is logged of them."""
+    tables = [asdict(record.config) for record in records]
+    values = {name: [table[name] for table in tables] for name in tables[0] if name != "log"}
+    return {name: every for name, every in values.items() if any(value != every[0] for value in every)}
+
+
 def _status(folder: Path, config: Config, summary: dict[str, Any]) -> str:
     """How a run stands."""
     if is_held(folder):
