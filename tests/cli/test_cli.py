@@ -446,6 +446,7 @@ def test_progress_on_a_terminal(folder, tmp_path):
     text = shown.decode()
     for part in ("epoch 1/60", "images/s", "left", "loss 0.", "accuracy "):
         assert part in text, part
+    assert not re.search(r"\x1b\[[\d;]*m", text)  # no colours, whether somebody asks for none or not
 
 
 # What a user can get wrong: one line that names it, exit code 2, nothing half-written
