@@ -5,11 +5,14 @@ import shlex
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from ..config import Config, option
 from ..data.letters import Letters
 from ..errors import LettergpuError
+from ..files import as_text
 from ..nn.network import parameter_count
 from ..reading.truth import Count, Truth, count
 from ..training.history import Record
@@ -17,6 +20,16 @@ from ..training.metrics import TOP
 from ..training.runs import Run
 
 DOWNLOAD_HINT = "for real handwriting: lettergpu data download (562 MB), or --data DIR"
+
+
+def answer(table: Any, as_json: bool, show: Callable[[], None], alone: str | Literal[False] = False) -> None:
+    """What a command came to, as JSON, or shown; or the answer alone, where that is all that is wanted."""
+    if as_json:
+        print(json.dumps(table, indent=2))
+    elif alone is False:
+        show()
+    else:
+        print(alone)
 
 
 def heading(run: Run, letters: Letters, device: str) -> None:
@@ -110,8 +123,8 @@ def legend(records: Sequence[Record], differing: dict[str, list[Any]]) -> list[s
     return [", ".join([record.folder.name, *each]) for record, each in zip(records, every, strict=True)]
 
 
-def comparison(records: Sequence[Record], differing: dict[str, list[Any]]) -> None:
-    """Settings that differ and scores, a column a run."""
+def comparison(records: Sequence[Record], differing: dict[str, list[Any]], plot: Path) -> None:
+    """Settings that differ and scores, a column a run. plot: where their curves are."""
     for number, record in enumerate(records, 1):
         print(f"{number:3}  {record.folder}")
     rows = [("", *map(str, range(1, len(records) + 1)))]
@@ -127,6 +140,7 @@ def comparison(records: Sequence[Record], differing: dict[str, list[Any]]) -> No
         )
     if len({record.summary["data"]["fingerprint"] for record in records if record.summary}) > 1:
         print("\nThey were not trained on the same letters.")
+    print(f"\nCurves: {plot}")
 
 
 def _label(name: str) -> str:
@@ -171,9 +185,15 @@ def evaluation(table: dict[str, Any]) -> None:
     print(f"\nPictures: {table['pictures']}/confusion.png, misclassified.png")
 
 
-def reading_table(table: dict[str, Any]) -> None:
-    """What was read in a picture: its text, and each letter with the likeliest ones."""
-    print(f"{table['file']}: {table['text']}" if "\n" not in table["text"] else f"{table['file']}:\n{table['text']}")
+def reading_table(table: dict[str, Any], quiet: bool, *, named: bool) -> None:
+    """What was read in a picture: its text, and each letter with the likeliest ones.
+
+    quiet: the text alone, behind the picture's name if it is to be `named`.
+    """
+    name = f"{table['file']}:" + ("\n" if "\n" in table["text"] else " ")
+    print((name if named or not quiet else "") + table["text"])
+    if quiet:
+        return
     if table["turned"]:
         print(f"   read with the picture turned by {table['turned']} degrees, counter-clockwise")
     if table["warning"]:
@@ -185,8 +205,11 @@ def reading_table(table: dict[str, Any]) -> None:
         print(f"   {letter['top'][0]['letter']:6}{left:6}{top:6}{right:7}{bottom:8}   {likeliest}")
 
 
-def reading_score(tables: list[dict[str, Any]], truths: dict[str, Truth], as_json: bool) -> None:
-    """What was read of each picture whose truth is known, and how much of all of them, kind by kind."""
+def reading_score(tables: list[dict[str, Any]], truths: dict[str, Truth], as_json: bool, quiet: bool) -> None:
+    """What was read of each picture whose truth is known, and how much of all of them, kind by kind.
+
+    quiet: the latter alone.
+    """
     totals: dict[str, Count] = {}
     told = [(table, truth) for table in tables if (truth := truths.get(Path(table["file"]).name))]
     rows = []
@@ -195,7 +218,7 @@ def reading_score(tables: list[dict[str, Any]], truths: dict[str, Truth], as_jso
         for kind in dict.fromkeys((truth.kind or "all", "all")):
             totals[kind] = totals.get(kind, Count()) + counted
         rows.append(table | {"truth": truth.text, "right": counted.right, "extra": counted.extra})
-        if not as_json:
+        if not (as_json or quiet):
             text, expected = (" ".join(part.split()) for part in (table["text"], truth.text))
             print(f"{table['file']}: {counted.right} of {counted.letters}   {expected}   read as   {text}")
     if as_json:
@@ -208,6 +231,20 @@ def reading_score(tables: list[dict[str, Any]], truths: dict[str, Truth], as_jso
         print(f"{kind:16}{each.pictures:9}{right:>20}{each.extra:11}{whole:>16}")
     if len(told) < len(tables):
         print(f"\n{len(tables) - len(told)} more of the pictures, whose truth is not told, not counted")
+
+
+def counted(letters: Letters, checksums: dict[Path, tuple[str, str]]) -> dict[str, Any]:
+    """What `data info` tells programs."""
+    parts = {"train": letters.train, "test": letters.test}
+    each = {name: np.bincount(part.labels, minlength=len(letters.classes)) for name, part in parts.items()}
+    return {
+        "description": letters.description,
+        "source": letters.source,
+        "found": letters.found,
+        "classes": {name: {of: int(each[of][label]) for of in each} for label, name in enumerate(letters.classes)},
+        **{name: len(part) for name, part in parts.items()},
+        "files": {as_text(path): {"sha256": digest, "verdict": said} for path, (digest, said) in checksums.items()},
+    }
 
 
 def counts(letters: Letters, checksums: dict[Path, tuple[str, str]]) -> None:

@@ -1,6 +1,5 @@
 """`lettergpu evaluate`: how good a network is, in tables and pictures."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +8,7 @@ import typer
 
 from ..config import Config
 from ..files import as_text
-from .options import DATA_HELP, ORIENTATION_HELP, TEST_HELP, VIEWS_HELP, DeviceName
+from .options import DATA_HELP, ORIENTATION_HELP, TEST_HELP, VIEWS_HELP, AsJson, DeviceName, Quiet
 
 
 def evaluate(
@@ -30,7 +29,8 @@ def evaluate(
         Path | None,
         typer.Option(help="The folder for the pictures.", show_default="evaluation/ beside the network, or here"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Test a network, or boxed, the one in the package: top-1/2/5, each class, the most confused pairs, pictures."""
     import numpy as np
@@ -41,6 +41,8 @@ def evaluate(
     from . import console, progress
     from .plots import draw_evaluation
 
+    if quiet:
+        progress.hush()
     found = checkpoint.read(run, resolve(device or Config.device)[0])
     asked = replace(found.config, orientation=orientation or (Config if data else found.config).orientation)
     asked = replace(asked, data=as_text(data) if data else asked.data, split=split or asked.split)
@@ -54,8 +56,5 @@ def evaluate(
     folder = out or (run if run.is_dir() else run.parent) / "evaluation"  # that of boxed is the current one
     about, scores = {"data": letters.description}, metrics.evaluation_table(found.network, test, result)
     table = about | scores | {"pictures": as_text(folder)}
-    if as_json:
-        typer.echo(json.dumps(table, indent=2))
-    else:
-        console.evaluation(table)
+    console.answer(table, as_json, lambda: console.evaluation(table), quiet and f"{table['top1']:.2%}")
     draw_evaluation(folder, test, found.network, result)

@@ -1,13 +1,12 @@
 """`lettergpu bench` and `lettergpu info`: what this machine has, and how fast it is."""
 
-import json
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ..config import Config
-from .options import DEVICE_HELP, parse_hidden, setting
+from .options import DEVICE_HELP, AsJson, parse_hidden, setting
 
 
 def bench(
@@ -15,10 +14,11 @@ def bench(
     activation: Annotated[str | None, setting("activation", "Of the hidden layers.")] = None,
     hidden: Annotated[str | None, setting("hidden", "Nodes of each hidden layer; none for a perceptron.")] = None,
     batch_size: Annotated[int | None, setting("batch_size", "Images a step.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure in half a minute how fast this machine trains and answers."""
     from ..backends.libraries import LIBRARIES
+    from . import console
 
     config = replace(
         Config.recipe("report"),
@@ -32,10 +32,7 @@ def bench(
         found_there = (each.name for library in LIBRARIES.values() for each in library.devices()[0])
         names += [name for name in found_there if not name.endswith(":cpu")]
     found = _measured(config, names)
-    if as_json:
-        typer.echo(json.dumps(found, indent=2))
-    else:
-        _table(config, found)
+    console.answer(found, as_json, lambda: _table(config, found))
 
 
 def _measured(config: Config, names: list[str]) -> dict[str, dict[str, float]]:
@@ -79,8 +76,16 @@ def _table(config: Config, found: dict[str, dict[str, float]]) -> None:
     print(f"\ntrain --recipe report stops after some 13 epochs of EMNIST's letters: {13 * seconds:.0f} s on {fastest}.")
 
 
-def info() -> None:
+def info(as_json: AsJson = False) -> None:
     """Show versions, devices, and what is usable and why not."""
+    from . import console
+
+    about = _about()
+    console.answer(about, as_json, lambda: _show(about))
+
+
+def _about() -> dict[str, Any]:
+    """What `info` tells: versions, and each device or what stands in its way."""
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
@@ -88,21 +93,33 @@ def info() -> None:
     from ..backends.libraries import LIBRARIES, cuda_details
     from .progress import working
 
-    print(f"lettergpu {version('lettergpu')}, Python {platform.python_version()}, {platform.platform()}")
-    packages = [package for row in LIBRARIES.values() for package in row.packages]
-    for package in ("numpy", "array-api-compat", *packages, "safetensors", "matplotlib", "typer"):
+    packages: dict[str, str | None] = {}
+    of_libraries = (package for row in LIBRARIES.values() for package in row.packages)
+    for package in ("numpy", "array-api-compat", *of_libraries, "safetensors", "matplotlib", "typer"):
         try:
-            print(f"   {package:18}{version(package)}")
+            packages[package] = version(package)
         except PackageNotFoundError:
-            print(f"   {package:18}not installed")
+            packages[package] = None
     host, compiler = library()
     kernels = f"its kernels compiled by {compiler}" if host else f"by NumPy alone, which is slower: {compiler}"
-    print(f"Devices\n   {'cpu':14}usable, {kernels}", flush=True)
+    devices = [{"name": "cpu", "usable": True, "about": kernels}]
     for prefix, row in LIBRARIES.items():
         with working(f"asking {row.title} for its devices, which takes it a while the first time"):
             found, trouble = row.devices()
-        for name, about in found:
+        for name, kind in found:
             details = f": {cuda_details(name)}" if prefix == "cuda" else ""
-            print(f"   {name:14}{about}, usable{details}")
+            devices.append({"name": name, "usable": True, "about": f"{kind}{details}"})
         if trouble:
-            print(f"   {prefix:14}not usable: {trouble}")
+            devices.append({"name": prefix, "usable": False, "about": trouble})
+    versions = {"lettergpu": version("lettergpu"), "python": platform.python_version(), "system": platform.platform()}
+    return versions | {"packages": packages, "devices": devices}
+
+
+def _show(about: dict[str, Any]) -> None:
+    """The same for people."""
+    print(f"lettergpu {about['lettergpu']}, Python {about['python']}, {about['system']}")
+    for package, version in about["packages"].items():
+        print(f"   {package:18}{version or 'not installed'}")
+    print("Devices")
+    for device in about["devices"]:
+        print(f"   {device['name']:14}{'' if device['usable'] else 'not '}usable: {device['about']}")

@@ -33,6 +33,7 @@ TestShare = Annotated[float | None, setting("test", TEST_HELP)]
 SplitName = Annotated[str | None, setting("split", "EMNIST's split.")]
 DEVICE_HELP = "auto, cpu, cuda[:N]; torch[:cpu|cuda[:N]|xpu[:N]|mps] or sycl[:cpu|gpu[:N]] for other libraries."
 DeviceName = Annotated[str | None, setting("device", DEVICE_HELP)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No bars and tables, but the answer alone.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 VIEWS_HELP = "Looks at an image turned, sheared, scaled that the finished network averages over: 1, 3, 9, 27."

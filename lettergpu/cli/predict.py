@@ -11,7 +11,7 @@ import typer
 
 from ..errors import LettergpuError, brief
 from ..files import as_text
-from .options import DEVICE_HELP
+from .options import DEVICE_HELP, AsJson, Quiet
 from .streams import say
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif"}
@@ -37,7 +37,8 @@ def predict(
         typer.Option(help="Words that are likely: english, or a file with a word a line.", show_default="none"),
     ] = None,
     device: DeviceName = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
     show: Annotated[
         Path | None,
         typer.Option(help="Draw what was read: a PNG file, or of several pictures the folder for them."),
@@ -67,7 +68,7 @@ def predict(
         raise LettergpuError(f"{truth} tells of none of these pictures: it names {brief(next(iter(truths), 'none'))}")
     drawings = list(_drawings(paths, show)) if show else []
     found, failed = [], False
-    bar = tqdm(paths, "Reading", unit=" pictures", leave=False, disable=None if len(paths) > 1 else True)
+    bar = tqdm(paths, "Reading", unit=" pictures", leave=False, disable=True if quiet or len(paths) == 1 else None)
     for number, path in enumerate(bar):
         name = "-" if path is None else as_text(path)
         try:
@@ -84,11 +85,11 @@ def predict(
         found.append({"file": name} | reading.table())
         if not as_json and not truth:
             with tqdm.external_write_mode():
-                reading_table(found[-1])
+                reading_table(found[-1], quiet, named=len(paths) > 1)
         if show:
             plot_reading(drawings[number], page, reading)
     if truth:
-        reading_score(found, truths, as_json)
+        reading_score(found, truths, as_json, quiet)
     elif as_json:
         typer.echo(json.dumps([row for row in found if row["text"]], indent=2))
     if failed:

@@ -21,11 +21,17 @@ from ..training import checkpoint
 from ..training.loop import Diverged, EpochReport, State, fit
 from ..training.runs import Run
 
+BARS: dict[str, Any] = {"disable": None, "leave": False}  # None: where there is no terminal
 LIKELY_EPOCHS = 30  # of a training of the study that stops by itself
 
 
-def follow(run: Run, letters: Letters, device: Device, start: State | None = None) -> None:
-    """Train, recording and showing each epoch: a bar on a terminal, and a line an epoch anywhere.
+def hush() -> None:
+    """Show no bars from now on."""
+    BARS["disable"] = True
+
+
+def follow(run: Run, letters: Letters, device: Device, start: State | None = None, *, lines: bool = True) -> None:
+    """Train, recording and showing each epoch: a bar on a terminal, and with `lines` a line an epoch anywhere.
 
     start: where a new run begins, if not with parameters that are drawn. Ctrl-C stops after the epoch, with its
     checkpoint written; a second one stops at once.
@@ -37,8 +43,7 @@ def follow(run: Run, letters: Letters, device: Device, start: State | None = Non
         total=len(rows) * (config.epochs - done) * config.ensemble,
         unit=" images",
         unit_scale=True,
-        disable=None,  # where there is no terminal
-        leave=False,
+        **BARS,
         bar_format="{desc}{percentage:3.0f}%|{bar}| {rate_fmt}, <{remaining} left{postfix}",  # may stop early
         dynamic_ncols=True,
     )
@@ -47,8 +52,8 @@ def follow(run: Run, letters: Letters, device: Device, start: State | None = Non
         try:
             for report in fit(config, letters, device=device, state=run.state or start, on_batch=bar.update):
                 run.record(report)
-                with tqdm.external_write_mode():
-                    print(_epoch_line(report, config), flush=True)
+                if lines:
+                    _say(_epoch_line(report, config))
                 bar.set_description_str(f"epoch {min(report.epoch + 1, config.epochs)}/{config.epochs} ", refresh=False)
                 bar.set_postfix_str(f"loss {report.val_loss:.3f}, accuracy {report.val_accuracy:.1%}", refresh=False)
                 if interrupted():
@@ -69,21 +74,27 @@ def follow(run: Run, letters: Letters, device: Device, start: State | None = Non
 
 def preparing(steps: range) -> Iterable[int]:
     """A bar while the built-in letters are drawn, which is done once, or many pictures are read."""
-    return tqdm(steps, "Preparing the letters", disable=None, leave=False)
+    return tqdm(steps, "Preparing the letters", **BARS)
 
 
 @contextmanager
 def working(said: str) -> Iterator[None]:
     """A line on a terminal while something is done whose length nobody knows."""
-    with tqdm(total=0, desc=said, disable=None, leave=False, bar_format="{desc} ..."):
+    with tqdm(total=0, desc=said, bar_format="{desc} ...", **BARS):
         yield
 
 
 @contextmanager
 def evaluating(images: int) -> Iterator[Callable[[int], Any]]:
     """A bar on a terminal over so many images; what to call with each batch's number of them."""
-    with tqdm(total=images, desc="Evaluating", unit=" images", unit_scale=True, disable=None, leave=False) as bar:
+    with tqdm(total=images, desc="Evaluating", unit=" images", unit_scale=True, **BARS) as bar:
         yield bar.update
+
+
+def _say(text: str) -> None:
+    """A line above the bar, at once."""
+    with tqdm.external_write_mode():
+        print(text, flush=True)
 
 
 def _stop(run: Run) -> NoReturn:
@@ -123,8 +134,13 @@ def interruptible(said: str) -> Iterator[Any]:
         signal.signal(signal.SIGINT, before)
 
 
-def follow_study(place: Place, only: str | None, class_weight: str, seeds: int, quick: bool) -> None:
-    """Train what is not yet trained, and write what was found after each row. Ctrl-C stops at a checkpoint."""
+def follow_study(
+    place: Place, only: str | None, class_weight: str, seeds: int, quick: bool, *, lines: bool = True
+) -> None:
+    """Train what is not yet trained, and write what was found after each row. Ctrl-C stops at a checkpoint.
+
+    lines: whether to say what is found, and where it is written.
+    """
     from .plots import draw_run, draw_study
 
     every, letters = tables(class_weight, seeds), place.letters
@@ -135,8 +151,9 @@ def follow_study(place: Place, only: str | None, class_weight: str, seeds: int, 
         if (summary := running.finished(place, row)) is not None:
             findings.add(row, summary)
     waiting = [row for row in wanted.values() if row.model not in findings.results]
-    print(f"Letters  {letters.description}")
-    print(f"Study    {place.folder}: {len(wanted) - len(waiting)} of {len(wanted)} rows are done", flush=True)
+    say = _say if lines else lambda text: None
+    say(f"Letters  {letters.description}")
+    say(f"Study    {place.folder}: {len(wanted) - len(waiting)} of {len(wanted)} rows are done")
 
     if any(model.startswith("Deeper_") for model in (*wanted, *findings.results)):
         findings.failures = {start: naive.run(start, letters.train, classes, place.device) for start in naive.STARTS}
@@ -145,8 +162,7 @@ def follow_study(place: Place, only: str | None, class_weight: str, seeds: int, 
     bar = tqdm(
         total=sum(work.values()),
         initial=done,
-        disable=None,  # where there is no terminal
-        leave=False,
+        **BARS,
         smoothing=0.02,
         bar_format="{desc}{percentage:3.0f}%|{bar}| {elapsed}, <{remaining} left{postfix}",  # rows may stop early
         dynamic_ncols=True,
@@ -170,14 +186,13 @@ def follow_study(place: Place, only: str | None, class_weight: str, seeds: int, 
             done += work[row.model]
             bar.n = done
             bar.refresh()
-            with tqdm.external_write_mode():
-                print(writing.line(found), flush=True)
+            say(writing.line(found))
             writing.write(findings)
     if BEST in findings.results:
         findings.angles = running.multi_angle(checkpoint.load(place.folder / "runs" / BEST, place.device), letters.test)
     writing.write(findings)
     draw_study(findings)
-    print(f"\nTables: {place.folder / 'study.md'}, study.json; figures beside them")
+    say(f"\nTables: {place.folder / 'study.md'}, study.json; figures beside them")
     if interrupted():
         print(f"Stopped; the same command goes on in {place.folder}", file=sys.stderr)
         raise SystemExit(130)

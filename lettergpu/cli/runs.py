@@ -1,6 +1,5 @@
 """The commands about many trainings: `runs` and `compare`, what they came to, and `study`, the report's again."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +8,7 @@ import typer
 from ..config import Config
 from ..errors import LettergpuError
 from ..files import as_text
-from .options import AsJson, Data, DeviceName, Lying, TestShare, config_of, setting
+from .options import AsJson, Data, DeviceName, Lying, Quiet, TestShare, config_of, setting
 
 if TYPE_CHECKING:
     from ..training.history import Record
@@ -23,16 +22,12 @@ def runs(
     from . import console
 
     found = sorted(map(_told, _folders(folder)), key=lambda run: run[0])
-    if as_json:
-        tables = [
-            {"run": as_text(path), "error": str(told)} if isinstance(told, LettergpuError) else told.table()
-            for _, path, told in found
-        ]
-        print(json.dumps(tables, indent=2))
-    elif found:
-        console.runs([(path.name, told) for _, path, told in found])
-    else:
-        print(f"{folder}: there is no run in it yet")
+    tables = [
+        {"run": as_text(path), "error": str(told)} if isinstance(told, LettergpuError) else told.table()
+        for _, path, told in found
+    ]
+    none = not found and f"{folder}: there is no run in it yet"
+    console.answer(tables, as_json, lambda: console.runs([(path.name, told) for _, path, told in found]), none)
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -75,12 +70,8 @@ def compare(
         raise LettergpuError(f"{idle[0]}: it has done no epoch yet, so there is nothing to compare")
     differing = differences(records)
     plot_comparison(plot, console.legend(records, differing), [record.rows for record in records])
-    if as_json:
-        tables = [record.table() for record in records]
-        print(json.dumps({"differing": differing, "runs": tables, "plot": as_text(plot)}, indent=2))
-    else:
-        console.comparison(records, differing)
-        print(f"\nCurves: {plot}")
+    table = {"differing": differing, "runs": [record.table() for record in records], "plot": as_text(plot)}
+    console.answer(table, as_json, lambda: console.comparison(records, differing, plot))
 
 
 def study(
@@ -97,6 +88,7 @@ def study(
         Path | None, typer.Option(help="The folder to make or go on with.", show_default="study or study-quick")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Train on a tenth of the letters, to see it work.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run the report's whole investigation again, and lay what it measures beside what was published.
 
@@ -107,7 +99,9 @@ def study(
     from ..study.running import Place, tenth
     from . import progress
 
+    if quiet:
+        progress.hush()
     letters = letters_of(config_of(data=data, orientation=orientation, test=test), progress.preparing)
     folder = out or Path("study-quick" if quick else "study")
     place = Place(folder, tenth(letters) if quick else letters, resolve(device or Config.device)[0])
-    progress.follow_study(place, only, class_weight or Config.class_weight, seeds, quick)
+    progress.follow_study(place, only, class_weight or Config.class_weight, seeds, quick, lines=not quiet)

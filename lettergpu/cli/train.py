@@ -10,7 +10,19 @@ import typer
 from ..config import Config, option
 from ..errors import LettergpuError
 from ..files import as_path, as_text
-from .options import VIEWS_HELP, Data, DeviceName, Lying, SplitName, TestShare, flag, parse_hidden, setting
+from .options import (
+    VIEWS_HELP,
+    AsJson,
+    Data,
+    DeviceName,
+    Lying,
+    Quiet,
+    SplitName,
+    TestShare,
+    flag,
+    parse_hidden,
+    setting,
+)
 
 if TYPE_CHECKING:
     from ..backends.device import Device
@@ -99,6 +111,8 @@ def train(
     warm_restart: Annotated[
         bool, typer.Option("--warm-restart", help="With --resume: more --epochs have a schedule of their own.")
     ] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a network and evaluate it. The defaults are what is best in about a minute of CPU."""
     given = {
@@ -152,12 +166,14 @@ def train(
     from ..training.runs import Run
     from . import progress
 
+    if quiet:
+        progress.hush()
     if resume:
         with Run.resume(resume, changes, warm_restart=warm_restart) as run:
             place, why = resolve(run.config.device, run.config.precision)
             letters = _mixed(letters_of(run.config, progress.preparing), run.config, run.parent)
             run.go_on_with(letters)
-            _follow(run, letters, place, why)
+            _follow(run, letters, place, why, quiet, as_json)
         return
     config, found = _begun(Config.from_file(recipe) if recipe else None, changes)
     place, why = resolve(config.device, config.precision)
@@ -165,7 +181,7 @@ def train(
     letters = _mixed(own, config, found)
     config = replace(config, **letters.settings, old=getattr(letters, "old_source", config.old))
     with Run.create(out, config, letters, found) as run:
-        _follow(run, letters, place, why)
+        _follow(run, letters, place, why, quiet, as_json)
 
 
 def _begun(recipe: Config | None, changes: dict[str, Any]) -> tuple[Config, "Checkpoint | None"]:
@@ -202,17 +218,20 @@ def _mixed(letters: "Letters", config: Config, found: "Checkpoint | None") -> "L
     return tuning.mixed(letters, old, found.network, config)
 
 
-def _follow(run: "Run", letters: "Letters", place: "Device", why: str) -> None:
+def _follow(run: "Run", letters: "Letters", place: "Device", why: str, quiet: bool, as_json: bool) -> None:
     """Train, evaluate, and show both. why: that device."""
     from ..training import tuning
     from . import console, progress
     from .plots import draw_run
 
-    console.heading(run, letters, f"{place.name} ({why})")
+    if plain := not (quiet or as_json):
+        console.heading(run, letters, f"{place.name} ({why})")
     start = tuning.begun(run.parent.network, letters.classes, run.config) if run.parent else None
-    progress.follow(run, letters, place, start)
+    progress.follow(run, letters, place, start, lines=plain)
     summary = run.finish(letters, place, evaluating=progress.evaluating, draw=draw_run)
-    console.scores(summary, run)
+    console.answer(
+        {"run": as_text(run.folder)} | summary, as_json, lambda: console.scores(summary, run), quiet and str(run.folder)
+    )
 
 
 def _parse_validation(text: str) -> float | str:

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from ..backends.libraries import installing
 from ..config import Config
 from ..errors import LettergpuError, brief
 from ..files import as_text, is_held, read_json, replacing, unwritable
@@ -69,7 +70,7 @@ def _finite(text: str) -> float:
 def require(log: str) -> None:
     """Raises LettergpuError where what a log is written with is not installed."""
     if log == "tensorboard" and not find_spec("tensorboard"):
-        raise LettergpuError("--log tensorboard: it needs TensorBoard: pip install 'lettergpu[tensorboard]'")
+        raise LettergpuError(f"--log tensorboard: it needs TensorBoard: {installing('tensorboard')}")
 
 
 class Events:

@@ -1,15 +1,20 @@
 """Manners in a shell: what is said to who types nothing yet, versions, completion, colours, exit codes."""
 
+import json
 import os
 import pty
 import re
 import shutil
 import subprocess
 import sys
+import termios
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from lettergpu.cli import app, progress
 
 COMMAND = [sys.executable, "-m", "lettergpu"]
 COLOUR = re.compile(rb"\x1b\[(?:\d+;)*[349]\d(?:;\d+)*m")
@@ -62,11 +67,11 @@ def test_bash_completes_commands_and_options():
     ]
 
 
-@pytest.mark.parametrize("colours", [True, False])
-def test_who_wants_no_colours_gets_none(colours):
+def on_a_terminal(*words, **environment):
+    """What a command shows there, a pseudo-terminal standing for the user's."""
     ours, theirs = pty.openpty()
-    asked = {"TERM": "xterm-256color", "NO_COLOR": "" if colours else "1"}
-    with subprocess.Popen([*COMMAND, "--help"], stdout=theirs, stderr=theirs, env=os.environ | asked) as process:
+    termios.tcsetwinsize(theirs, (40, 160))
+    with subprocess.Popen([*COMMAND, *words], stdout=theirs, stderr=theirs, env=os.environ | environment) as process:
         os.close(theirs)
         shown = b""
         while True:
@@ -75,6 +80,83 @@ def test_who_wants_no_colours_gets_none(colours):
             except OSError:  # the other end is closed
                 break
     os.close(ours)
-    assert process.returncode == 0
+    assert process.returncode == 0, shown
+    return shown
+
+
+@pytest.mark.parametrize("colours", [True, False])
+def test_who_wants_no_colours_gets_none(colours):
+    shown = on_a_terminal("--help", TERM="xterm-256color", NO_COLOR="" if colours else "1")
     assert b"lettergpu predict photo.jpg" in re.sub(rb"\x1b\[[\d;]*m", b"", shown)
     assert bool(COLOUR.search(shown)) == colours
+
+
+# The answer alone, or for programs
+
+QUICK = ("--hidden", "8", "--epochs", "2", "--batch-size", "32", "--device", "cpu")
+
+
+@pytest.fixture
+def told(capsys, monkeypatch):
+    """What a command writes to standard output, where it writes nothing to standard error."""
+    monkeypatch.setitem(progress.BARS, "disable", None)
+
+    def told(*words):
+        app([str(word) for word in words], standalone_mode=False)
+        out, said = capsys.readouterr()
+        assert said == ""
+        return out
+
+    return told
+
+
+def test_who_wants_it_quiet_is_told_the_folder_alone_on_a_terminal_too(folder, tmp_path):
+    shown = on_a_terminal("train", "--data", str(folder), *QUICK, "--out", str(tmp_path / "run"), "--quiet")
+    assert shown.decode() == f"{tmp_path}/run\r\n"
+
+
+def test_a_training_is_told_to_programs_as_its_summary(told, folder, tmp_path):
+    out = told("train", "--data", folder, *QUICK, "--out", tmp_path / "run", "--json")
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert json.loads(out) == {"run": f"{tmp_path}/run"} | summary
+    assert told("evaluate", tmp_path / "run", "--quiet") == f"{summary['test']['top1']:.2%}\n"
+
+
+def test_what_is_read_is_told_alone(told, few_letters, tmp_path):
+    names = [tmp_path / "a.png", tmp_path / "b.png"]
+    for name in names:
+        Image.fromarray(few_letters.test.images[0]).save(name)
+    texts = [row["text"] for row in json.loads(told("predict", *names, "--single", "--json"))]
+    assert told("predict", names[0], "--single", "--quiet") == f"{texts[0]}\n"
+    every = "".join(f"{name}: {text}\n" for name, text in zip(names, texts, strict=True))
+    assert told("predict", *names, "--single", "--quiet") == every
+    (tmp_path / "truth.json").write_text(json.dumps({"a.png": texts[0]}))
+    score = told("predict", *names, "--single", "--quiet", "--truth", tmp_path / "truth.json")
+    assert score.splitlines()[1].split()[:2] == ["pictures", "letters"]
+
+
+def test_letters_are_counted_for_programs(told, few_letters, folder, tmp_path):
+    table = json.loads(told("data", "info", "--data", folder, "--json"))
+    assert (table["train"], table["test"], table["source"]) == (400, 80, str(folder))
+    counts = {
+        name: {part: int((getattr(few_letters, part).labels == label).sum()) for part in ("train", "test")}
+        for label, name in enumerate(few_letters.classes)
+    }
+    assert table["classes"] == counts
+    assert table["found"]["kind"] == "IDX"
+    assert {Path(name).parent for name in table["files"]} == {folder}
+    assert {file["verdict"] for file in table["files"].values()} == {"not the official file"}
+    assert (
+        told("data", "preview", "--data", folder, "--out", tmp_path / "sheet.png", "--quiet")
+        == f"{tmp_path}/sheet.png\n"
+    )
+
+
+def test_versions_and_devices_are_told_to_programs(told):
+    table = json.loads(told("info", "--json"))
+    assert table["lettergpu"] == version("lettergpu")
+    assert table["packages"]["numpy"] == version("numpy")
+    assert (table["devices"][0]["name"], table["devices"][0]["usable"]) == ("cpu", True)
+    shown = told("info")
+    for device in table["devices"]:
+        assert f"   {device['name']:14}{'' if device['usable'] else 'not '}usable: {device['about']}\n" in shown

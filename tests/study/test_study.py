@@ -104,6 +104,8 @@ def test_a_table_is_trained_once_and_laid_beside_what_was_published(tmp_path, fe
     capsys.readouterr()
     follow(tmp_path, few, "perceptrons")
     assert "2 of 2 rows are done" in capsys.readouterr().out
+    follow(tmp_path, few, "perceptrons", lines=False)
+    assert capsys.readouterr().out == ""
     assert (tmp_path / "runs" / "Perceptron_softmax" / "summary.json").stat().st_mtime_ns == before
     with pytest.raises(LettergpuError, match="--out"):
         follow(tmp_path, few, "perceptrons", class_weight="balanced")
