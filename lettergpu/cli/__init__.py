@@ -12,9 +12,8 @@ from .data import data_app
 from .evaluate import evaluate
 from .machine import bench, info
 from .predict import predict, serve
-from .runs import compare, runs, study
+from .runs import compare, runs, study, sweep
 from .streams import say
-from .sweep import sweep
 from .train import train
 
 HELP = """Train fully-connected networks to read handwritten letters. To begin with:
