@@ -205,7 +205,8 @@ def permuted(numbers: Any, tables: Any, a: int, b: int) -> Any:
 
 
 def assemble(images: Any, rows: Any, maps: Any, dtype: Any, *, waves: Any) -> Any:
-    host = _host(maps) if images.flags.c_contiguous and np.dtype(dtype) == np.float32 else None
+    pixels = images.dtype == np.uint8 and images.shape[1] == SIDE * SIDE and images.flags.c_contiguous
+    host = _host(maps) if pixels and np.dtype(dtype) == np.float32 else None
     if not host:
         return NotImplemented
     basis = _basis(waves, maps.shape[2])

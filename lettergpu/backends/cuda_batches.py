@@ -86,6 +86,8 @@ def windows(number: Any, arrays: Any, places: Any) -> Any:
 
 
 def assemble(images: Any, rows: Any, maps: Any, dtype: Any, *, waves: Any) -> Any:
+    if images.dtype != cupy.uint8 or images.shape[1] != SIDE * SIDE:
+        return NotImplemented
     x = cupy.empty((rows.shape[0], SIDE * SIDE), dtype)
     basis = _basis(waves, maps.shape[2], "float64" if x.dtype == cupy.float64 else "float32", str(maps.device))
     launch(assemble_kernel(), images, rows, maps, maps.shape[0], basis, basis.shape[1], x)

@@ -1,6 +1,7 @@
 """The letters to train and test on: those of a file or a folder, the downloaded EMNIST, or the built-in fonts."""
 
 import hashlib
+import math
 import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,17 +24,27 @@ BUILTIN = "built-in letters, drawn from fonts (not handwriting)"
 
 @dataclass(frozen=True)
 class Examples:
-    """images: (n, 28, 28) uint8, upright, light on dark. labels: (n,) int64, from 0."""
+    """images: (n, 28, 28) uint8, upright, light on dark. labels: (n,) int64, from 0.
+
+    In place of images there may be features, (n, any) of a float dtype, which are taken as they are. weights: (n,),
+    how many times each counts when it is trained or validated on; None: once.
+    """
 
     images: np.ndarray
     labels: np.ndarray
+    weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, rows: np.ndarray) -> "Examples":
         """Copies of these rows (k,)."""
-        return Examples(self.images[rows], self.labels[rows])
+        return Examples(self.images[rows], self.labels[rows], None if self.weights is None else self.weights[rows])
+
+    @property
+    def flat(self) -> np.ndarray:
+        """The images, (n, pixels), or the features."""
+        return self.images.reshape(len(self), math.prod(self.images.shape[1:]))
 
 
 NONE = Examples(np.empty((0, SIDE, SIDE), np.uint8), np.empty(0, np.int64))
@@ -104,6 +115,17 @@ class Letters:
             raise LettergpuError(f"{self.source}: the network knows no class {strange}, but {known}")
         moved = [Examples(part.images, np.array(places)[part.labels]) for part in (self.train, self.test)]
         return replace(self, train=moved[0], test=moved[1], classes=classes)
+
+
+@dataclass(frozen=True)
+class Parted(Letters):
+    """Letters that come parted: the first `learnt` rows of `train` are to be trained on, the others validated on."""
+
+    learnt: int = 0
+
+    def hold_out(self, validation: float | str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """The rows as they come, whatever is asked for."""
+        return np.arange(self.learnt), np.arange(self.learnt, len(self.train))
 
 
 def find_source(data: str, split: str) -> Path | None:

@@ -86,6 +86,13 @@ def _weighted(losses: Any, gradient: Any, logits: Any, labels: Any, weights: Any
     return Outcome(losses, xp.argmax(logits, axis=-1) == labels, gradient)
 
 
+def weighed(outcome: Outcome, weights: Any) -> Outcome:
+    """The same where each row counts so many times, (rows,), also fractions; None: once."""
+    if weights is None:
+        return outcome
+    return Outcome(outcome.losses * weights, outcome.right, outcome.gradient * weights[:, None])
+
+
 LOSSES = {
     "softmax": Loss(softmax_cross_entropy, softmax),
     "sigmoid": Loss(sigmoid_binary_cross_entropy, sigmoid),

@@ -71,10 +71,12 @@ class Network:
         self.layers = [self._layer(i, last=i == len(self.sizes) - 2) for i in range(len(self.sizes) - 1)]
 
     @classmethod
-    def begun(cls, config: Config, classes: Sequence[str], device: Device = CPU) -> "Network":
+    def begun(
+        cls, config: Config, classes: Sequence[str], device: Device = CPU, inputs: int = SIDE * SIDE
+    ) -> "Network":
         """The network that a training by `config` begins with, each member's parameters drawn from its own seed."""
         network = cls(
-            (SIDE * SIDE, *config.hidden, len(classes)),
+            (inputs, *config.hidden, len(classes)),
             activation=config.activation,
             loss=config.loss,
             classes=classes,
@@ -183,7 +185,8 @@ class Network:
     def answers(self, images: Any, frames: Any = None) -> Iterator[tuple[slice, Any]]:
         """Logits of uint8 images (n, ...), a chunk at a time: (which rows, their logits (rows, classes)).
 
-        images: of `sizes[0]` pixels each, on the host or on the device. frames: their `moment_frames`, if known.
+        images: of `sizes[0]` pixels each, on the host or on the device, or as many features of a float dtype. frames:
+        their `moment_frames`, if known.
         """
         xp, step = self.device.namespace, max(1, CHUNK // (self.views * self.members))
         for start in range(0, images.shape[0], step):

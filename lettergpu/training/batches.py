@@ -9,7 +9,6 @@ from array_api_compat import array_namespace, device
 from ..backends.device import CPU, Device
 from ..backends.dispatch import dispatched
 from ..config import Config
-from ..data import SIDE
 from ..data.letters import Examples
 from ..nn.draws import permutation, stream
 from ..nn.pixels import assemble
@@ -48,13 +47,15 @@ class Window(NamedTuple):
 class Piece(NamedTuple):
     """A batch, or a part of one that is too large for memory.
 
-    x: (rows, 784) pixels in [0, 1]. labels: (rows,). rate: (1,), the learning rate of the batch.
+    x: (rows, 784) pixels in [0, 1]. labels: (rows,). rate: (1,), the learning rate of the batch. weights: (rows,), how
+    many times each row counts, or None.
     For an ensemble x is (members, rows, 784) and labels (members * rows,): each member has a batch of its own.
     """
 
     x: Any
     labels: Any
     rate: Any
+    weights: Any
 
 
 class Batches:
@@ -74,8 +75,9 @@ class Batches:
         self.parts = list(_parts(count, self.size))
         self.steps = sum(part.last for part in self.parts)
         self.count = config.ensemble * count
-        self.images = device.put_if_it_fits(letters.images.reshape(-1, SIDE * SIDE))
+        self.images = device.put_if_it_fits(letters.flat)
         self.labels = device.put(letters.labels)
+        self.weights = placed(letters.weights, device, dtype)
         self.streamed = isinstance(self.images, np.ndarray) and xp is not CPU.namespace
         self.number = xp.zeros(1, dtype=xp.int64, device=device.handle)
         whole = self.parts[0].batch == count
@@ -132,6 +134,7 @@ class Batches:
         rows = Window(members * self.size, members * part.before, members * part.rows)
         places = [rows, rows, Window(1, 0, 1), rows if self._drawn[3].shape[0] else Window(0, 0, 0)]
         order, labels, rate, maps = windows(self.number, self._drawn, places)
+        weights = None if self.weights is None else xp.take(self.weights, order)
         source = self.images
         if self.streamed:
             source = self.device.put(self.images[self._order_here[self._sent :][: rows.rows]])
@@ -140,7 +143,7 @@ class Batches:
         x = assemble(source, order, maps, self.dtype)
         if members > 1:
             x = xp.reshape(x, (members, part.rows, x.shape[1]))
-        return Piece(x, labels, rate)
+        return Piece(x, labels, rate, weights)
 
 
 @dispatched
@@ -152,6 +155,11 @@ def windows(number: Any, arrays: Sequence[Any], places: Sequence[Window]) -> lis
     xp, there = array_namespace(number), device(number)
     places_of = (number * at.size + at.before + xp.arange(at.rows, dtype=number.dtype, device=there) for at in places)
     return [xp.take(array, rows, axis=0) for array, rows in zip(arrays, places_of, strict=True)]
+
+
+def placed(weights: np.ndarray | None, device: Device, dtype: Any) -> Any:
+    """Weights of the host (n,), on the device in this dtype; None as it is."""
+    return None if weights is None else device.namespace.astype(device.put(weights), dtype)
 
 
 def _frames(images: np.ndarray) -> np.ndarray:

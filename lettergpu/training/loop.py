@@ -13,9 +13,9 @@ from ..backends.libraries import resolve
 from ..config import Config
 from ..data.letters import Examples, Letters
 from ..errors import LettergpuError
-from ..nn.losses import LOSSES
+from ..nn.losses import LOSSES, weighed
 from ..nn.network import CHUNK, Network
-from .batches import Batches, Part
+from .batches import Batches, Part, placed
 from .metrics import Tally, tally_answers
 from .optimizers import Momentum
 from .schedules import learning_rates
@@ -58,7 +58,8 @@ class EpochReport:
 
     train_loss, train_accuracy: means over the epoch's batches as they were trained on, augmentation and class
     weights included, L2 not. val_loss, val_accuracy: on the held-out letters after the epoch, with the same
-    class weights. Losses in nats an image, accuracies from 0 to 1. learning_rate: of the last step.
+    class weights; where none are held out, those of the training. Losses in nats an image, accuracies from 0 to 1,
+    in which all rows count alike. learning_rate: of the last step.
     """
 
     epoch: int
@@ -111,7 +112,7 @@ def fit(
         epoch = state.epoch + 1
         with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is told below, once
             loss, accuracy = trainer.train(epoch, on_batch)
-            val_loss, val_accuracy = trainer.validate()
+            val_loss, val_accuracy = trainer.validate() if len(held) else (loss, accuracy)
         if not (math.isfinite(loss) and math.isfinite(val_loss)):
             network.parameters[...] = device.put(state.best_parameters)
             raise Diverged(
@@ -143,7 +144,7 @@ class Trainer:
         device: Device,
     ):
         self.config, self.device, xp = config, device, device.namespace
-        self.network = Network.begun(config, classes, device)
+        self.network = Network.begun(config, classes, device, letters.flat.shape[1])
         parameters = self.network.parameters
         self.batches = Batches(letters, rows, config, device, parameters.dtype)
         epochs, steps = range(1, config.epochs + 1), self.batches.steps
@@ -158,8 +159,9 @@ class Trainer:
             decayed=self.network.weight_count,
         )
         validation = letters.take(held)
-        self.held_images = device.put_if_it_fits(validation.images.reshape(len(held), self.network.sizes[0]))
+        self.held_images = device.put_if_it_fits(validation.flat)
         self.held_labels = device.put(validation.labels)
+        self.held_weights = placed(validation.weights, device, parameters.dtype)
         frames = self.batches.frames
         self.held_frames = None if frames is None else xp.take(frames, device.put(held), axis=0)
         weights = class_weights(letters.labels[rows], len(classes), config.class_weight)
@@ -196,6 +198,7 @@ class Trainer:
         logits = network.forward(piece.x, keep=True)  # (rows, classes), or (members, rows, classes)
         rows = self.device.namespace.reshape(logits, (-1, logits.shape[-1]))
         outcome = self.outcome(rows, piece.labels, self.weights, part.batch, self.config.label_smoothing)
+        outcome = weighed(outcome, piece.weights)
         self.tally.add(outcome)
         gradient = self.device.namespace.reshape(outcome.gradient, logits.shape)
         network.backward(gradient, add=not part.first)
@@ -212,7 +215,7 @@ class Trainer:
 
     def _validate(self, part: str) -> None:
         held = self.held_images, self.held_frames, self.held_labels
-        tally_answers(self.held_tally, self.network, *held, self.weights)
+        tally_answers(self.held_tally, self.network, *held, self.weights, self.held_weights)
 
     def snapshot(self) -> tuple[np.ndarray, np.ndarray]:
         """The parameters and the velocity, copied to the host."""

@@ -11,7 +11,7 @@ from array_api_compat import array_namespace, device
 from ..backends.dispatch import dispatched
 from ..data.letters import Examples
 from ..errors import LettergpuError
-from ..nn.losses import LOSSES, Outcome
+from ..nn.losses import LOSSES, Outcome, weighed
 from ..nn.network import NO_ANSWER, Network
 
 TOP = (1, 2, 5)
@@ -92,14 +92,17 @@ def count_in(losses: Any, right: Any, of_losses: Any, of_right: Any) -> None:
     right += array_namespace(right).astype(of_right, right.dtype)
 
 
-def tally_answers(tally: Tally, network: Network, images: Any, frames: Any, labels: Any, class_weights: Any) -> None:
+def tally_answers(
+    tally: Tally, network: Network, images: Any, frames: Any, labels: Any, class_weights: Any, weights: Any
+) -> None:
     """Count in the weighted losses and the right answers, without waiting for the device.
 
     All arrays are on it: images (n, 784) uint8 and their frames, as `network.answers` takes them, labels (n,),
-    class_weights (classes,).
+    class_weights (classes,), weights (n,) or None.
     """
     for rows, logits in network.answers(images, frames):
-        tally.add(LOSSES[network.loss].outcome(logits, labels[rows], class_weights, labels.shape[0]))
+        outcome = LOSSES[network.loss].outcome(logits, labels[rows], class_weights, labels.shape[0])
+        tally.add(weighed(outcome, None if weights is None else weights[rows]))
 
 
 def evaluate(

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..config import Config
 from ..data import SIDE
-from ..data.letters import NONE, Examples, Letters, load_letters
+from ..data.letters import NONE, Examples, Letters, Parted, load_letters
 from ..errors import LettergpuError, brief
 from ..nn.network import Network
 from ..randomness import generator
@@ -31,20 +31,15 @@ OLD_TESTED = 5200  # by which it is told what was forgotten
 
 
 @dataclass(frozen=True)
-class Lesson(Letters):
+class Lesson(Parted):
     """One's own letters, each in several copies, and letters of the old kind; test: of one's own.
 
-    learnt: how many rows of `train` are to be trained on; the others are to validate on, of the old kind most of them.
+    The copies of a letter are either trained on or validated on, and of what is validated on most is of the old kind.
     old_source: where letters of the old kind come from, or none. old_test: such as it is not trained on.
     """
 
-    learnt: int = 0
     old_source: str = "none"
     old_test: Examples = NONE
-
-    def hold_out(self, validation: float | str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """As it was made: the copies of a letter are either trained on or validated on."""
-        return np.arange(self.learnt), np.arange(self.learnt, len(self.train))
 
 
 def settings(network: Network, config: Config) -> Config:
