@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .config import Config as Config
     from .data.letters import Examples as Examples
     from .errors import LettergpuError as LettergpuError
+    from .interop.estimator import LetterClassifier as LetterClassifier
     from .nn.network import Network as Network
     from .reading.eyes import load_letters as load_letters
     from .reading.reader import Letter as Letter
@@ -28,6 +29,7 @@ _HOMES = {
     "LettergpuError": "errors",
     "device": "backends.libraries",
     "Letter": "reading.reader",
+    "LetterClassifier": "interop.estimator",
     "Network": "nn.network",
     "Reading": "reading.reader",
     "fine_tune": "training.tuning",
@@ -36,7 +38,7 @@ _HOMES = {
     "load_letters": "reading.eyes",
     "read": "reading.reader",
 }
-__all__ = list(_HOMES)
+__all__ = [name for name in _HOMES if name != "LetterClassifier"]  # for which scikit-learn has to be there
 
 
 def __getattr__(name: str) -> Any:

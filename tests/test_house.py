@@ -21,7 +21,7 @@ LEVELS = [
     {"nn"},
     {"training"},
     {"reading"},
-    {"study"},
+    {"interop", "study"},
     {"web"},
     {"cli"},
     {"__main__"},

@@ -9,13 +9,14 @@ from lettergpu.cli import app
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_python_example_runs(capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+def test_the_python_examples_run_one_after_the_other(capsys):
     names = {}
-    exec(code, names)
+    for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        exec(code, names)
     assert names["probabilities"].shape == (len(names["letters"].test), 26)
     assert names["network"].layers[0].weight.shape == (784, 128)
     assert len(capsys.readouterr().out.splitlines()) == 3
+    assert names["search"].best_score_ > 0.85
 
 
 COMMANDS = r"lettergpu (?:train|runs|compare|evaluate|predict|serve|study|bench|info|data \w+)[^\n|`#]*"
