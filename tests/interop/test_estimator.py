@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from lettergpu import LetterClassifier, LettergpuError
+from lettergpu.backends.libraries import LIBRARIES
 from lettergpu.data.letters import NONE, Parted
 from lettergpu.interop import estimator
 from lettergpu.training.loop import fit
@@ -72,6 +73,22 @@ def test_what_is_pickled_answers_alike_and_is_of_the_host_alone(iris):
     for each in (model, again):
         each.partial_fit(X, y)
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.parametrize("place", ["torch:cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+def test_what_was_learnt_on_another_device_is_pickled_without_it(place, iris):
+    library = LIBRARIES[place.partition(":")[0]]
+    if trouble := library.devices()[1]:
+        pytest.skip(trouble)
+    X, y = iris
+    there, here = (
+        clone(SMALL).set_params(device=name).fit(X, y, sample_weight=np.arange(150)) for name in (place, "cpu")
+    )
+    np.testing.assert_allclose(there.predict_proba(X), here.predict_proba(X), atol=1e-3)
+    assert type(there.network_.parameters).__module__.startswith(library.module)
+    text = pickle.dumps(there)
+    assert library.module.encode() not in text.replace(place.encode(), b"")
+    np.testing.assert_array_equal(pickle.loads(text).predict_proba(X), there.predict_proba(X))
 
 
 def test_a_seed_is_a_fit(iris):
