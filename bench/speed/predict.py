@@ -22,49 +22,14 @@ from rounds import limit_threads, medians, publish, seconds_in_turn
 
 from lettergpu.cli.benchmark import CALLS, kernels, letters
 from lettergpu.config import Config
+from lettergpu.interop.onnx import model_of
 from lettergpu.nn.network import Network
 from lettergpu.randomness import generator
 
 SECONDS = 0.2
+ACTIVATIONS = ("relu", "swish", "mish", "tanhexp")
 
 Predict = Callable[[np.ndarray], np.ndarray]  # uint8 images (n, 28, 28) -> probabilities (n, 26)
-
-
-def onnx_graph(network: Network) -> bytes:
-    """The network as an ONNX model, from images (n, 784) of uint8 to probabilities (n, 26)."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    nodes = [
-        helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
-        helper.make_node("Div", ["floats", "most"], ["a0"]),
-    ]
-    constants = {"most": np.float32(255)}
-    last = len(network.layers) - 1
-    for i, layer in enumerate(network.layers):
-        constants |= {f"w{i}": layer.weight, f"b{i}": layer.bias}
-        nodes.append(helper.make_node("Gemm", [f"a{i}", f"w{i}", f"b{i}"], [f"z{i}"]))
-        for op, inputs, output in () if i == last else ONNX_ACTIVATIONS[network.activation]:
-            names = [f"{name}{i}" for name in inputs.split()]
-            nodes.append(helper.make_node(op, names, [f"a{i + 1}" if output == "a" else f"{output}{i}"]))
-    nodes.append(helper.make_node("Softmax", [f"z{last}"], ["probabilities"], axis=-1))
-    graph = helper.make_graph(
-        nodes,
-        "letters",
-        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", network.sizes[0]])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", network.sizes[-1]])],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    return model.SerializeToString()
-
-
-# (operation, its inputs, its output): z is the pre-activation, a the activation
-ONNX_ACTIVATIONS = {
-    "relu": [("Relu", "z", "a")],
-    "swish": [("Sigmoid", "z", "s"), ("Mul", "z s", "a")],
-    "mish": [("Mish", "z", "a")],
-    "tanhexp": [("Exp", "z", "e"), ("Tanh", "e", "t"), ("Mul", "z t", "a")],
-}
 
 
 def in_onnxruntime(network: Network, threads: int) -> Predict:
@@ -72,8 +37,10 @@ def in_onnxruntime(network: Network, threads: int) -> Predict:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(onnx_graph(network), options, providers=["CPUExecutionProvider"])
-    return lambda images: session.run(None, {"images": images.reshape(len(images), -1)})[0]
+    session = onnxruntime.InferenceSession(
+        model_of(network).SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return lambda images: session.run(None, {"images": images})[0]
 
 
 def in_torch(network: Network, threads: int) -> Predict:
@@ -113,7 +80,7 @@ def timed(predict: Predict, images: np.ndarray) -> Callable[[], float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--activation", choices=list(ONNX_ACTIVATIONS), default=Config.activation)
+    parser.add_argument("--activation", choices=ACTIVATIONS, default=Config.activation)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", metavar="FILE|-")

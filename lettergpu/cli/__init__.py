@@ -10,6 +10,7 @@ from ..errors import LettergpuError
 from . import streams
 from .data import data_app
 from .evaluate import evaluate
+from .exchange import export
 from .machine import bench, info
 from .predict import predict, serve
 from .runs import compare, runs, study, sweep
@@ -32,7 +33,7 @@ app = typer.Typer(
     help=HELP,
     epilog=EXIT_CODES,
 )
-for command in (predict, serve, train, evaluate, runs, compare, bench, study, sweep, info):
+for command in (predict, serve, train, evaluate, runs, compare, export, bench, study, sweep, info):
     app.command()(command)
 app.add_typer(data_app, name="data")
 

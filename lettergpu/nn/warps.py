@@ -8,6 +8,7 @@ from array_api_compat import array_namespace, device
 
 TURN, SHEAR, LOG_SCALE = 6.0, 0.1, 0.07  # of `view_maps`: degrees, columns a row, the logarithm of a factor
 STEEPEST = 0.8  # the most slant, in columns a row, that is taken from a letter
+SCALES, ASPECT = (0.6, 1.5), 3.0  # within which a letter is scaled; how far its aspect counts, either way
 SIZE = 8.5  # pixels, root mean square: EMNIST's letters have 7.3 at the median
 
 
@@ -123,8 +124,8 @@ def moment_frames(images: Any, dtype: Any) -> Any:
     together = xp.sum(along * down, axis=1) / mass
     slant = within(together / tall, -STEEPEST, STEEPEST)
     wide = xp.maximum(xp.sum(of_column * right**2, axis=1) / mass - slant * together, 1.0)
-    scale = within(xp.sqrt(wide + tall) / SIZE, 0.6, 1.5)
-    aspect = within(xp.sqrt(wide / tall), 1 / 3, 3.0) ** 0.25
+    scale = within(xp.sqrt(wide + tall) / SIZE, *SCALES)
+    aspect = within(xp.sqrt(wide / tall), 1 / ASPECT, ASPECT) ** 0.25
     across, upwards = scale * aspect, scale / aspect
     linear = xp.stack(
         [
