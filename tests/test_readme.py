@@ -19,7 +19,7 @@ def test_the_python_examples_run_one_after_the_other(capsys):
     assert names["search"].best_score_ > 0.85
 
 
-COMMANDS = r"lettergpu (?:train|runs|compare|evaluate|export|predict|serve|study|bench|info|data \w+)[^\n|`#]*"
+COMMANDS = r"lettergpu (?:train|runs|compare|evaluate|export|import|predict|serve|study|bench|info|data \w+)[^\n|`#]*"
 
 
 @pytest.mark.parametrize("line", sorted(set(re.findall(COMMANDS, README))))

@@ -10,7 +10,7 @@ from ..errors import LettergpuError
 from . import streams
 from .data import data_app
 from .evaluate import evaluate
-from .exchange import export
+from .exchange import export, import_
 from .machine import bench, info
 from .predict import predict, serve
 from .runs import compare, runs, study, sweep
@@ -35,6 +35,7 @@ app = typer.Typer(
 )
 for command in (predict, serve, train, evaluate, runs, compare, export, bench, study, sweep, info):
     app.command()(command)
+app.command("import")(import_)
 app.add_typer(data_app, name="data")
 
 

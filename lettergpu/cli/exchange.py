@@ -1,4 +1,4 @@
-"""`lettergpu export`: a network for other people's tools."""
+"""`lettergpu export` and `import`: networks for other people's tools, and from them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..config import CHOICES
 from ..errors import LettergpuError
 from ..files import as_text
 
@@ -45,3 +46,42 @@ def export(
     within = ", ".join(name for name, there in parts.items() if there)
     shapes = f"{pixels} images (n, 28, 28) to probabilities (n, {network.sizes[-1]})"
     typer.echo(f"{as_text(out)}: opset {onnx.OPSET}, {shapes}" + (within and f", with {within}"))
+
+
+def import_(
+    weights: Annotated[Path, typer.Argument(help="A .mat with Theta1, Theta2, ..., or a .onnx of dense layers.")],
+    out: Annotated[Path, typer.Argument(help="The .safetensors file to write.", metavar="OUT")],
+    activation: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the hidden layers, which a .mat does not tell. One of " + ", ".join(CHOICES["activation"])
+        ),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(help="What its answers are: softmax, sigmoid.", show_default="what a .onnx tells, or softmax"),
+    ] = None,
+    orientation: Annotated[
+        str,
+        typer.Option(
+            help="Of the images that it learnt: upright; transposed, as EMNIST's files; auto: .mat transposed."
+        ),
+    ] = "auto",
+    white: Annotated[
+        float | None, typer.Option(help="What a white pixel was there.", show_default="1, or 255 where it takes bytes")
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(help="Their names, A,B,...", show_default="those that a .onnx tells, or of EMNIST's split"),
+    ] = None,
+) -> None:
+    """Make a network of other people's weights, for evaluate, predict --model, serve and train --from."""
+    from ..interop import weights as reading
+    from ..training import checkpoint
+
+    found = reading.read(
+        weights, activation=activation, loss=loss, orientation=orientation, white=white, classes=classes
+    )
+    checkpoint.save(out, found.network, found.config, found.fingerprint)
+    shape = "-".join(map(str, found.network.sizes))
+    typer.echo(f"{as_text(out)}: {shape}, {found.network.activation}, {found.network.loss}")

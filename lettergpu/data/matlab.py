@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,16 +21,22 @@ BROKEN = (
 )
 
 
-def read(path: Path) -> dict[str, Table]:
-    """The two parts. Raises LettergpuError where the file is something else."""
+def variables(path: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Those variables of these names that a file has. Raises LettergpuError where it is something else."""
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
     try:
         _check_sizes(path)
-        found = loadmat(path, variable_names=["dataset"], simplify_cells=True)
+        found = loadmat(path, variable_names=names, simplify_cells=True)
     except (*BROKEN, OSError, MatReadError) as error:
         raise damaged(path, error, "MATLAB file of version 5 to 7") from error
+    return {name: found[name] for name in names if name in found}
+
+
+def read(path: Path) -> dict[str, Table]:
+    """The two parts. Raises LettergpuError where the file is something else."""
+    found = variables(path, ["dataset"])
     parts = {part: _member(found, "dataset", part) for part in ("train", "test")}
     if not isinstance(parts["train"], dict):
         raise LettergpuError(f"{path} has no dataset.train.images, as EMNIST's MATLAB files have")

@@ -70,10 +70,10 @@ def model_of(network: Network, pixels: str = "uint8", fingerprint: str = "", *, 
 
 
 def _about(network: Network, within: bool, pixels: str, fingerprint: str) -> dict[str, str]:
-    """What stands in the file for programs to read, as JSON, and for people in words."""
+    """What stands in the file for programs to read, and for people."""
     most = {"uint8": 255, "float32": 1}[pixels]
-    moved = "moved to one place, slant and size by their moments"
-    given = f", {moved} {'within' if within else 'before'}" if network.moment_norm else ""
+    when = ("within" if within else "before") if network.moment_norm else "none"
+    moved = f", moved to one place, slant and size by their moments {when}" if network.moment_norm else ""
     return {
         "lettergpu": __version__,
         "fingerprint": fingerprint,
@@ -81,10 +81,10 @@ def _about(network: Network, within: bool, pixels: str, fingerprint: str) -> dic
         "sizes": json.dumps(network.sizes),
         "activation": network.activation,
         "loss": network.loss,
-        "moment_norm": json.dumps(within),
-        "views": json.dumps(network.views),
-        "members": json.dumps(network.members),
-        "pixels": f"{SIDE} x {SIDE}, upright, row by row, light ({most}) on dark (0){given}",
+        "moment_norm": when,
+        "views": str(network.views),
+        "members": str(network.members),
+        "pixels": f"{SIDE} x {SIDE}, upright, row by row, light ({most}) on dark (0){moved}",
     }
 
 
