@@ -30,6 +30,7 @@ enum { LANES = 8, COLUMNS = 2, ROWS = 6 };
 #else
 enum { LANES = 4, COLUMNS = 4, ROWS = 6 };
 #endif
+enum { WIDE = 4 };  // panels of one row's product that are summed at once
 enum { WIDTH = LANES * COLUMNS, DEPTH = 1024 };  // a panel of DEPTH rows stays in the second-level cache
 
 typedef float vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
@@ -205,10 +206,48 @@ static inline void put(float* c, Index N, Index m, int rows, Index n, int width,
     }
 }
 
+// sums <- of those rows of b, `step` apart, that are at these places, times the numbers of a there
+template <int width>
+static inline void row_sums(const float* a, const float* b, Index step, const Place* places, Index count,
+                            float* sums) {
+    vec s[width] = {};
+    for (Index place = 0; place < count; place++)
+        for (int j = 0; j < width; j++) s[j] += a[places[place]] * load(b + places[place] * step + j * LANES);
+    for (int j = 0; j < width; j++) store(sums + j * LANES, s[j]);
+}
+
+// The product of one row, as `product`. It waits for memory and for nothing else: so b is read where it is, those of
+// its rows alone whose factor is not 0, much of each at once, and by this thread, as others take longer to be woken.
+template <typename Finish>
+static void row_product(const float* a, const float* b, Index N, Index K, Finish finish) {
+    const Flushing flushing;
+    Place places[DEPTH];
+    const Index count = nonzero({a, K, 1}, 0, 1, 0, K, places);
+    alignas(64) float sums[WIDE * WIDTH];
+    Index n = 0;
+    for (; n + WIDE * WIDTH <= N; n += WIDE * WIDTH) {
+        row_sums<WIDE * COLUMNS>(a, b + n, N, places, count, sums);
+        for (int part = 0; part < WIDE; part++) finish(0, 1, n + part * WIDTH, WIDTH, sums + part * WIDTH);
+    }
+    for (; n < N; n += WIDTH) {
+        const int width = int(std::min<Index>(WIDTH, N - n));
+        if (width == WIDTH)
+            row_sums<COLUMNS>(a, b + n, N, places, count, sums);
+        else {
+            std::fill_n(sums, WIDTH, 0.0f);
+            for (Index place = 0; place < count; place++)
+                for (int j = 0; j < width; j++) sums[j] += a[places[place]] * b[places[place] * N + n + j];
+        }
+        finish(0, 1, n, width, sums);
+    }
+}
+
 // Each piece of the product of a (M x K) and b (K x N) is handed to finish(m, rows, n, width, sums) when it is complete.
 // c holds sums from one piece of a long inner dimension to the next; with `add` it starts from what c holds.
 template <typename Finish>
 static void product(Matrix a, Matrix b, float* c, bool add, Index M, Index N, Index K, Finish finish) {
+    if (M == 1 && K <= DEPTH && a.column == 1 && b.column == 1 && !add)
+        return row_product(a.data, b.data, N, K, finish);
     const Index panels = (N + WIDTH - 1) / WIDTH, blocks = (M + ROWS - 1) / ROWS, pieces = (K + DEPTH - 1) / DEPTH;
     const Index threads = M * N * K > 100000 ? Index(lettergpu::threads().count) : 1;
 
@@ -294,8 +333,51 @@ static bool stays(const float* map, Index length) {
     return true;
 }
 
+static inline void to_floats(const uint8_t* image, Index count, float* x) {
+    for (Index i = 0; i < count; i++) x[i] = float(image[i]) / 255.0f;
+}
+
+// x <- the pixels of an image, moved by a map (2, 3 + n n) if there is one. waves: (n, SIDE)
+static void pixels_of(const uint8_t* image, const float* map, const float* waves, Index n, float* x) {
+    if (!map || stays(map, 3 + n * n)) return to_floats(image, SIDE * SIDE, x);
+    const Squares squares(image);
+    float from[2][SIDE][SIDE];  // the coordinates that each pixel comes from
+    for (int axis = 0; axis < 2; axis++, map += 3 + n * n) {
+        for (int row = 0; row < SIDE; row++)
+            for (int column = 0; column < SIDE; column++)
+                from[axis][row][column] = map[0] * float(row) + (map[1] * float(column) + map[2]);
+        for (Index i = 0; i < n; i++) {
+            float along[SIDE] = {};
+            for (Index j = 0; j < n; j++)
+                for (int column = 0; column < SIDE; column++)
+                    along[column] += map[3 + i * n + j] * waves[j * SIDE + column];
+            for (int row = 0; row < SIDE; row++)
+                for (int column = 0; column < SIDE; column++)
+                    from[axis][row][column] += waves[i * SIDE + row] * along[column];
+        }
+    }
+    const float *y = from[0][0], *across = from[1][0];
+#pragma omp simd
+    for (int i = 0; i < SIDE * SIDE; i++)
+        x[i] = lettergpu::bilinear<SIDE, SIDE>(squares, y[i], across[i]) / 255.0f;
+}
+
 static inline float target(Index c, Index label, Index classes, float smoothing) {
     return (c == label ? 1.0f - smoothing : 0.0f) + smoothing / classes;
+}
+
+static inline float highest_of(const float* z, Index classes, float highest) {
+    for (Index c = 0; c < classes; c++) highest = z[c] > highest ? z[c] : highest;
+    return highest;
+}
+
+// e^(z - highest), until the thread's next call
+static const float* exponentials(const float* z, Index classes, float highest) {
+    const Index count = (classes + LANES - 1) / LANES * LANES;
+    float* const padded = scratch(count);  // what lies beyond the classes is computed and not used
+    for (Index c = 0; c < classes; c++) padded[c] = z[c] - highest;
+    for (Index c = 0; c < count; c += LANES) store(padded + c, exp_of(load(padded + c)));
+    return padded;
 }
 
 // Whether the logit at the label is the first of the highest; a NaN is higher than everything
@@ -467,56 +549,26 @@ void permuted(const int64_t* numbers, const int64_t* tables, Index rounds, Index
 void assemble(const uint8_t* images, const int64_t* rows, const float* maps, Index maps_given, const float* waves,
               Index n, Index count, float* pixels) {
     in_parts(count, 8, [=](Index place, Index end) {
-        for (; place < end; place++) {
-            const uint8_t* image = images + rows[place] * (SIDE * SIDE);
-            float* x = pixels + place * (SIDE * SIDE);
-            if (place >= maps_given || stays(maps + 2 * place * (3 + n * n), 3 + n * n)) {
-                for (int i = 0; i < SIDE * SIDE; i++) x[i] = float(image[i]) / 255.0f;
-                continue;
-            }
-            const Squares squares(image);
-            float from[2][SIDE][SIDE];  // the coordinates that each pixel comes from
-            for (int axis = 0; axis < 2; axis++) {
-                const float* map = maps + (2 * place + axis) * (3 + n * n);
-                for (int row = 0; row < SIDE; row++)
-                    for (int column = 0; column < SIDE; column++)
-                        from[axis][row][column] = map[0] * float(row) + (map[1] * float(column) + map[2]);
-                for (Index i = 0; i < n; i++) {
-                    float along[SIDE] = {};
-                    for (Index j = 0; j < n; j++)
-                        for (int column = 0; column < SIDE; column++)
-                            along[column] += map[3 + i * n + j] * waves[j * SIDE + column];
-                    for (int row = 0; row < SIDE; row++)
-                        for (int column = 0; column < SIDE; column++)
-                            from[axis][row][column] += waves[i * SIDE + row] * along[column];
-                }
-            }
-            const float *y = from[0][0], *across = from[1][0];
-#pragma omp simd
-            for (int i = 0; i < SIDE * SIDE; i++)
-                x[i] = lettergpu::bilinear<SIDE, SIDE>(squares, y[i], across[i]) / 255.0f;
-        }
+        for (; place < end; place++)
+            pixels_of(images + rows[place] * (SIDE * SIDE),
+                      place < maps_given ? maps + 2 * place * (3 + n * n) : nullptr, waves, n,
+                      pixels + place * (SIDE * SIDE));
     });
 }
 
 // As kernels/losses.cu has them
 void softmax_cross_entropy(const float* logits, const int64_t* labels, const float* weights, float* losses, bool* right,
                            float* gradient, Index rows, Index classes, float batch, float smoothing) {
-    const Index count = (classes + LANES - 1) / LANES * LANES;
     in_parts(rows, 32, [=](Index row, Index end) {
         for (; row < end; row++) {
-            float* const padded = scratch(count);  // what lies beyond the classes is computed and not used
             const float *z = logits + row * classes, own = z[labels[row]], weight = weights[labels[row]];
-            float highest = own, total = 0.0f, shifted = 0.0f;
-            for (Index c = 0; c < classes; c++) highest = z[c] > highest ? z[c] : highest;
-            for (Index c = 0; c < classes; c++) shifted += padded[c] = z[c] - highest;
-            float aimed_at = own - highest;
+            const float highest = highest_of(z, classes, own), *const e = exponentials(z, classes, highest);
+            float aimed_at = own - highest, total = 0.0f, shifted = 0.0f;
+            for (Index c = 0; c < classes; c++) shifted += z[c] - highest, total += e[c];
             if (smoothing > 0.0f) aimed_at = (1.0f - smoothing) * aimed_at + smoothing * (shifted / classes);
-            for (Index c = 0; c < count; c += LANES) store(padded + c, exp_of(load(padded + c)));
-            for (Index c = 0; c < classes; c++) total += padded[c];
             for (Index c = 0; c < classes; c++)
                 gradient[row * classes + c] =
-                    (padded[c] / total - target(c, labels[row], classes, smoothing)) * (weight / batch);
+                    (e[c] / total - target(c, labels[row], classes, smoothing)) * (weight / batch);
             losses[row] = (std::log(total) - aimed_at) * weight;
             right[row] = is_first(z, classes, labels[row]);
         }
@@ -542,3 +594,5 @@ void sigmoid_binary_cross_entropy(const float* logits, const int64_t* labels, co
 }
 
 }  // extern "C"
+
+#include "answers.h"

@@ -34,6 +34,9 @@ SIGNATURES = {
     "assemble": [P, P, P, N, P, N, N, P],
     "softmax_cross_entropy": [P, P, P, P, P, P, N, N, F, F],
     "sigmoid_binary_cross_entropy": [P, P, P, P, P, P, N, N, F, F],
+    "softmax": [P, P, N, N],
+    "moment_frames": [P, F, F, N, P],
+    "probabilities": [P, P, P, N, FLAG, F, F, F, N, P],
 }
 
 
@@ -233,6 +236,42 @@ def _loss(
     made = outcome(np.empty(rows, np.float32), np.empty(rows, np.bool_), np.empty_like(logits))
     getattr(host, name)(*_at(logits, labels, weights, *made), rows, classes, batch, smoothing)
     return made
+
+
+def softmax(logits: Any) -> Any:
+    if logits.ndim != 2 or not logits.size or not (host := _host(logits)):
+        return NotImplemented
+    found = np.empty_like(logits)
+    host.softmax(*_at(logits, found), *logits.shape)
+    return found
+
+
+def moment_frames(images: Any, dtype: Any, *, steepest: float, size: float) -> Any:
+    if images.shape[1:] != (SIDE, SIDE) or np.dtype(dtype) != np.float32 or not (host := _host()):
+        return NotImplemented
+    images = np.ascontiguousarray(images, np.uint8)
+    maps = np.empty((len(images), 2, 3), np.float32)
+    host.moment_frames(*_at(images), steepest, size, len(images), *_at(maps))
+    return maps
+
+
+def probabilities(images: Any, network: Any, *, steepest: float, size: float) -> Any:
+    """Of a network alone, of plain layers and softmax, that looks at an image once, moved or not."""
+    sizes, parameters, activation = network.sizes, network.parameters, network.layers[0].activation
+    plain = network.members == network.views == 1 and not network.batch_norm and network.loss == "softmax"
+    seen = not network.moment_norm or sizes[0] == SIDE * SIDE
+    if not (plain and seen) or activation.name not in NAMES or not (host := _host(parameters)):
+        return NotImplemented
+    images, count = np.ascontiguousarray(images), images.shape[0]
+    found = np.empty((count, sizes[-1]), np.float32)
+    settings = NAMES.index(activation.name), activation.leak, steepest, size if network.moment_norm else 0.0
+    host.probabilities(*_at(images, parameters), _sizes(sizes), len(sizes) - 1, *settings, count, *_at(found))
+    return found
+
+
+@cache
+def _sizes(sizes: tuple[int, ...]) -> Any:
+    return (N * len(sizes))(*sizes)
 
 
 softmax_cross_entropy = partial(_loss, "softmax_cross_entropy")

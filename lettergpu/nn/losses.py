@@ -44,6 +44,7 @@ def targets(labels: Any, like: Any, smoothing: float) -> Any:
     return y * (1.0 - smoothing) + smoothing / like.shape[-1] if smoothing else y
 
 
+@dispatched
 def softmax(logits: Any) -> Any:
     """e^z / sum(e^z) over the classes, the maximum subtracted first so that nothing overflows."""
     xp = array_namespace(logits)

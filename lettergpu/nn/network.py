@@ -9,6 +9,7 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from ..backends.device import CPU, Device
+from ..backends.dispatch import dispatched
 from ..backends.libraries import adopted
 from ..config import Config
 from ..data import SIDE
@@ -19,7 +20,7 @@ from .initializers import INITIALIZERS
 from .layers import Dense, NormalisedDense
 from .losses import LOSSES
 from .pixels import assemble, to_floats
-from .warps import composed, moment_frames, view_maps
+from .warps import SIZE, STEEPEST, composed, moment_frames, view_maps
 
 CHUNK = 2048  # images whose activations are held at once
 NO_ANSWER = "the network's answers are no numbers: its parameters are too large; take another one, or train it again"
@@ -188,16 +189,24 @@ class Network:
         images: of `sizes[0]` pixels each, on the host or on the device, or as many features of a float dtype. frames:
         their `moment_frames`, if known.
         """
-        xp, step = self.device.namespace, max(1, CHUNK // (self.views * self.members))
+        for rows, some in self._chunks(images):
+            yield rows, self.logits(some, None if frames is None else frames[rows, ...])
+
+    def _chunks(self, images: Any) -> Iterator[tuple[slice, Any]]:
+        """As many images at a time as are answered at once, on the device: (which rows, those)."""
+        step = max(1, CHUNK // (self.views * self.members))
         for start in range(0, images.shape[0], step):
             rows = slice(start, min(start + step, images.shape[0]))
-            some = self.device.put(images[rows, ...])
-            logits = self.forward(self._pixels(some, None if frames is None else frames[rows, ...]))
-            if self.members > 1:
-                logits = xp.mean(logits, axis=0)
-            if self.views > 1:
-                logits = xp.mean(xp.reshape(logits, (-1, self.views, logits.shape[1])), axis=1)
-            yield rows, logits
+            yield rows, self.device.put(images[rows, ...])
+
+    def logits(self, images: Any, frames: Any = None) -> Any:
+        """Logits (n, classes) of few uint8 images (n, ...) on the device. frames: as for `answers`."""
+        xp, logits = self.device.namespace, self.forward(self._pixels(images, frames))
+        if self.members > 1:
+            logits = xp.mean(logits, axis=0)
+        if self.views > 1:
+            logits = xp.mean(xp.reshape(logits, (-1, self.views, logits.shape[1])), axis=1)
+        return logits
 
     def _pixels(self, images: Any, frames: Any = None) -> Any:
         """What `forward` expects (n * views, inputs) of uint8 images (n, ...), the first one's views in front."""
@@ -254,13 +263,19 @@ class Network:
         host, stays = isinstance(images, np.ndarray), given is self.device.namespace
         here = images if host else adopted(images, self.device)
         with np.errstate(over="ignore", invalid="ignore"):  # told below, once
-            chunks = [LOSSES[self.loss].probabilities(logits) for _, logits in self.answers(here)]
+            chunks = [probabilities(some, self) for _, some in self._chunks(here)]
         if stays and not host:
             return given.asarray(given.concat(chunks), device=device(images))
         fetched = np.concatenate([self.device.fetch(chunk) for chunk in chunks])
         if not np.isfinite(fetched).all():
             raise LettergpuError(NO_ANSWER)
         return fetched if host else given.asarray(fetched, device=device(images))
+
+
+@dispatched(steepest=STEEPEST, size=SIZE)
+def probabilities(images: Any, network: Network) -> Any:
+    """Probabilities (n, classes) of few uint8 images (n, ...), all by the operations that `Network` is made of."""
+    return LOSSES[network.loss].probabilities(network.logits(images))
 
 
 def parameter_count(sizes: Sequence[int]) -> int:

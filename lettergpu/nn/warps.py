@@ -6,6 +6,8 @@ from typing import Any
 
 from array_api_compat import array_namespace, device
 
+from ..backends.dispatch import dispatched
+
 TURN, SHEAR, LOG_SCALE = 6.0, 0.1, 0.07  # of `view_maps`: degrees, columns a row, the logarithm of a factor
 STEEPEST = 0.8  # the most slant, in columns a row, that is taken from a letter
 SCALES, ASPECT = (0.6, 1.5), 3.0  # within which a letter is scaled; how far its aspect counts, either way
@@ -96,6 +98,7 @@ def composed(first: Any, then: Any) -> Any:
     return xp.concat([maps[..., :2], maps[..., 2:3] + first[..., 2:], maps[..., 3:]], axis=-1)
 
 
+@dispatched(steepest=STEEPEST, size=SIZE)
 def moment_frames(images: Any, dtype: Any) -> Any:
     """The maps (batch, 2, 3) of `moved` that bring a letter to the place, slant and size that all letters have.
 
