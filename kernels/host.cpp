@@ -249,7 +249,7 @@ static void product(Matrix a, Matrix b, float* c, bool add, Index M, Index N, In
     if (M == 1 && K <= DEPTH && a.column == 1 && b.column == 1 && !add)
         return row_product(a.data, b.data, N, K, finish);
     const Index panels = (N + WIDTH - 1) / WIDTH, blocks = (M + ROWS - 1) / ROWS, pieces = (K + DEPTH - 1) / DEPTH;
-    const Index threads = M * N * K > 100000 ? Index(lettergpu::threads().count) : 1;
+    const Index threads = M * N * K > 1000000 ? Index(lettergpu::threads().count) : 1;
 
     const Index middle = blocks / 2 * ROWS;  // there a letter is
     const Index depth = std::min<Index>(DEPTH, K), sampled = std::min<Index>(ROWS, M - middle);
@@ -274,7 +274,7 @@ static void product(Matrix a, Matrix b, float* c, bool add, Index M, Index N, In
         alignas(64) float sums[ROWS * WIDTH];
         for (Index n = first_column; n < last_column; n += WIDTH) {
             const int width = int(std::min<Index>(WIDTH, N - n));
-            const bool packed = M > ROWS || width < WIDTH || b.column != 1;  // for a few rows it would not pay
+            const bool packed = M > 4 * ROWS || width < WIDTH || b.column != 1;  // for a few rows it would not pay
             for (Index k = 0; k == 0 || k < K; k += DEPTH) {
                 const Index depth = std::min<Index>(DEPTH, K - k);
                 if (packed) pack(b, k, depth, n, width, panel);
