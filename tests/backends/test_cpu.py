@@ -241,10 +241,10 @@ print(cpu.library()[1]), print(report.state.parameters.tobytes().hex())
 """
 
 
-def run(**environment):
+def run(program=PROGRAM, **environment):
     """(the compiler or why there is none, the parameters after a short training) in another process."""
     ran = subprocess.run(
-        [sys.executable, "-c", PROGRAM], env={**os.environ, **environment}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], env={**os.environ, **environment}, capture_output=True, text=True, check=True
     )
     why, parameters = ran.stdout.splitlines()
     return why, hashlib.sha256(parameters.encode()).hexdigest(), np.frombuffer(bytes.fromhex(parameters), np.float32)
@@ -252,6 +252,12 @@ def run(**environment):
 
 def test_the_number_of_threads_changes_no_bit(compiled):
     assert run(OMP_NUM_THREADS="1")[:2] == run(OMP_NUM_THREADS="2")[:2] == run(OMP_NUM_THREADS="3")[:2]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="a process cannot be bound to a core here")
+def test_nor_do_threads_that_share_a_core(compiled):
+    bound = f"import os; os.sched_setaffinity(0, [{min(os.sched_getaffinity(0))}])\n"
+    assert run(bound + PROGRAM, OMP_NUM_THREADS="3")[:2] == run(OMP_NUM_THREADS="1")[:2]
 
 
 def test_several_callers_at_once_and_a_forked_process(compiled):
