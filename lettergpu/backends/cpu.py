@@ -104,7 +104,7 @@ def dense(x: Any, weight: Any, bias: Any, activation: Any, keep: bool) -> Any:
         return NotImplemented
     value = np.empty((*ensemble, rows, fan_out), np.float32)
     slope = np.empty_like(value) if keep and activation.name != "identity" else None
-    x = np.broadcast_to(x, (*ensemble, rows, fan_in))
+    x = np.broadcast_to(x, (*ensemble, rows, fan_in)) if ensemble else x
     for arrays in _members(bool(ensemble), x, weight, bias, value, slope):
         host.dense(*_at(*arrays), rows, fan_in, fan_out, NAMES.index(activation.name), activation.leak)
     return value, Slope(slope)
@@ -127,7 +127,7 @@ def set_gradients(weight_gradient: Any, bias_gradient: Any, x: Any, delta: Any, 
     if not (host := _host(weight_gradient, bias_gradient, x, delta)):
         return NotImplemented
     sizes = delta.shape[-2], *weight_gradient.shape[-2:]
-    x = np.broadcast_to(x, (*delta.shape[:-2], *x.shape[-2:]))
+    x = np.broadcast_to(x, (*delta.shape[:-2], *x.shape[-2:])) if delta.ndim == 3 else x
     for arrays in _members(delta.ndim == 3, x, delta, weight_gradient, bias_gradient):
         host.set_gradients(*_at(*arrays), add, *sizes)
     return None
