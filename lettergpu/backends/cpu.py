@@ -247,9 +247,10 @@ def softmax(logits: Any) -> Any:
 
 
 def moment_frames(images: Any, dtype: Any, *, steepest: float, size: float) -> Any:
-    if images.shape[1:] != (SIDE, SIDE) or np.dtype(dtype) != np.float32 or not (host := _host()):
+    pixels = images.dtype == np.uint8 and images.shape[1:] == (SIDE, SIDE)
+    if not pixels or np.dtype(dtype) != np.float32 or not (host := _host()):
         return NotImplemented
-    images = np.ascontiguousarray(images, np.uint8)
+    images = np.ascontiguousarray(images)
     maps = np.empty((len(images), 2, 3), np.float32)
     host.moment_frames(*_at(images), steepest, size, len(images), *_at(maps))
     return maps
@@ -259,7 +260,8 @@ def probabilities(images: Any, network: Any, *, steepest: float, size: float) ->
     """Of a network alone, of plain layers and softmax, that looks at an image once, moved or not."""
     sizes, parameters, activation = network.sizes, network.parameters, network.layers[0].activation
     plain = network.members == network.views == 1 and not network.batch_norm and network.loss == "softmax"
-    seen = not network.moment_norm or sizes[0] == SIDE * SIDE
+    fits = images.dtype == np.uint8 and images.size == images.shape[0] * sizes[0]  # it would read beyond them
+    seen = fits and (not network.moment_norm or sizes[0] == SIDE * SIDE)
     if not (plain and seen) or activation.name not in NAMES or not (host := _host(parameters)):
         return NotImplemented
     images, count = np.ascontiguousarray(images), images.shape[0]

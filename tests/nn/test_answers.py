@@ -70,6 +70,17 @@ def test_other_networks_are_left_to_the_operations(how):
     np.testing.assert_array_equal(told.predict_proba(IMAGES[:3]), by_operations)
 
 
+def test_what_is_no_picture_is_left_to_the_operations():
+    told, features = made(sizes=(7, 5, 3)), np.random.default_rng(74).normal(size=(4, 7)).astype(np.float32)
+    expected = losses.softmax(told.forward(features))
+    np.testing.assert_array_equal(network.probabilities(features, told), expected)
+    with pytest.raises(ValueError, match="reshape"):
+        network.probabilities(IMAGES[:4, :20], made())
+    floats = np.float64(IMAGES[:9])
+    frames = warps.moment_frames.__wrapped__(floats, np.float32)
+    np.testing.assert_array_equal(warps.moment_frames(floats, np.float32), frames)
+
+
 def test_a_network_that_has_learnt_since_answers_anew():
     told = made()
     before = told.predict_proba(IMAGES[:1])
