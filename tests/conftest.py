@@ -1,7 +1,8 @@
-"""Every namespace that the mathematics must run on, and letters to run it with."""
+"""Every namespace that the mathematics must run on, letters to run it with, and a browser for the pages."""
 
 import gzip
 import os
+import shutil
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -20,6 +21,10 @@ from lettergpu.data.splits import SPLITS
 from lettergpu.nn.losses import LOSSES
 
 SECOND = array_api_strict.Device("device1")  # a pretend GPU: touching it from the host raises
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
+QUIET += ["--disable-background-networking", "--disable-component-update"]
 
 
 def _fetch_strict(array):
@@ -141,3 +146,49 @@ def write_split(folder, letters, split="letters", ending=".gz"):
 def folder(tmp_path, few_letters):
     """`few_letters` as a folder of IDX files."""
     return write_split(tmp_path / "data", few_letters)
+
+
+@pytest.fixture(scope="module")
+def launch():
+    """Starts a browser, with arguments more than the usual ones."""
+    if not CHROMIUM:
+        pytest.skip("no Chromium is installed")
+    from playwright import sync_api as playwright
+
+    browsers = []
+    with playwright.sync_playwright() as play:
+
+        def launch(*arguments):
+            browsers.append(play.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *arguments]))
+            return browsers[-1]
+
+        yield launch
+        for browser in browsers:
+            browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser(launch):
+    return launch()
+
+
+@pytest.fixture
+def visit(browser):
+    """Opens a page; at the end nothing must have been fetched from elsewhere, and no script have failed."""
+    opened, wrong = [], []
+
+    def visit(port, path="", **options):
+        page = browser.new_context(**options).new_page()
+        address = f"http://127.0.0.1:{port}/"
+        page.set_default_timeout(30_000)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda message: wrong.append(message.text) if "Content Security" in message.text else None)
+        page.on("request", lambda request: None if request.url.startswith(address) else wrong.append(request.url))
+        page.goto(address + path)
+        opened.append(page)
+        return page
+
+    yield visit
+    for page in opened:
+        page.context.close()
+    assert not wrong
