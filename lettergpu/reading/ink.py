@@ -4,14 +4,15 @@ The paper is what closes over the strokes: a grey-level closing wider than they 
 first, coarse look. Dividing by the paper takes shadows and gradients out (ink reflects a share of the light), and a
 threshold on what is left, Otsu's or Sauvola's, tells ink from paper. Where the paper is all of one colour, as on a
 screen, ink is what has another, however pale beside other ink. Elsewhere weak ink beside strong is ink if it is as
-large as letters are, and much beside what else is as weak.
+large as letters are, and much beside what else is as weak. A sensor's grain is ink in the dark, until it is looked at
+through a blur: it falls apart there, which letters do not.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 from scipy import ndimage
 from skimage.filters import threshold_otsu, threshold_sauvola
 
@@ -29,6 +30,10 @@ SEEN = 3.0  # pixels: strokes as wide as this are enough to look for weak ink be
 WELL_OFF = 2.0  # strokes from it at least,
 NOISE, WEAKEST, CLEARLY = 6.0, 0.085, 1.3  # whose contrast is so many times the paper's noise, so much, and above both
 SURPLUS, PART = 1.5, 0.12  # and whose area is so many times what else stands out there, and this part of strong ink's
+GRAINY = 3.0  # grey levels that pixels beside each other differ by, by chance,
+CROWD = 20  # and pieces of ink smaller than a letter, from which on grain may be taken for it;
+BLURS = 0.15, 0.25, 0.4  # pixels, for each level of grain, that it is looked at through
+LETTER = 6.0  # squares of a stroke's width: of a letter there is as much ink
 FAINTEST = 0.06  # contrast of ink against paper, below which a page counts as empty
 EMPTY = "there is no letter in the picture"
 
@@ -58,6 +63,34 @@ def find_ink(pixels: np.ndarray, binarize: str = "otsu") -> Ink:
     Raises LettergpuError where nothing stands out from the paper.
     """
     pixels = on_paper(pixels)
+    ink = _seen(pixels, binarize)
+    grain = _grain(pixels)
+    for blur in BLURS if grain > GRAINY * max(1.0, ink.scale) else ():
+        if (crumbs := _crumbs(ink)) <= CROWD:
+            return ink
+        blurred = _seen(np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(blur * grain))), binarize)
+        ink = blurred if _crumbs(blurred) < crumbs / 2 else ink
+    return ink
+
+
+def _grain(pixels: np.ndarray) -> float:
+    """How much pixels two apart differ by chance, in grey levels: light that changes and straight edges cancel out."""
+    step, height, width = 1 + max(pixels.shape) // 300, len(pixels) - 2, pixels.shape[1] - 2
+    if min(height, width) < 1:
+        return 0.0
+    seen = (pixels[y : y + height : step, x : x + width : step].mean(axis=2) for y in (0, 2) for x in (0, 2))
+    one, right, below, across = seen
+    return float(np.median(np.abs(one - right - below + across))) / (2 * 0.6745)
+
+
+def _crumbs(ink: Ink) -> int:
+    """How many pieces of ink there are that are smaller than a letter, and no specks."""
+    areas = np.bincount(ndimage.label(ink.mask, np.ones((3, 3)))[0].ravel())[1:] / ink.stroke**2
+    return int(((areas > 0.4) & (areas < LETTER)).sum())
+
+
+def _seen(pixels: np.ndarray, binarize: str) -> Ink:
+    """The ink of such pixels as they are."""
     paper = _flat_paper(pixels)
     if paper is not None:
         grey = np.uint8(255 - _off(pixels, paper))

@@ -1,0 +1,42 @@
+"""Ink is told from what only looks like it: grain."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+from test_spans import font_of
+
+from lettergpu.reading import ink as ink_module
+from lettergpu.reading.ink import find_ink
+from lettergpu.reading.reader import Reader
+
+
+@pytest.fixture(scope="module")
+def reader():
+    return Reader.of()
+
+
+def in_the_dark(text, grain=20):
+    """Bold print on paper that gets darker to the right, seen by a sensor with so many levels of grain."""
+    height, width = 160, 90 + 60 * len(text)
+    sheet = Image.new("L", (width, height), 255)
+    ImageDraw.Draw(sheet).text((width / 2, height / 2), text, 150, font_of("DejaVuSans-Bold", 60), anchor="mm")
+    light = np.linspace(0.8, 0.25, width)
+    grains = np.random.default_rng(0).normal(0, grain, (height, width, 3))
+    return np.uint8(np.clip((np.asarray(sheet) * light)[..., None] + grains, 0, 255))
+
+
+@pytest.mark.parametrize("text", ["R", "K", "X"])
+def test_grain_in_the_dark_is_no_ink(text, reader):
+    assert reader.read(in_the_dark(text)).text == text
+
+
+def test_small_print_in_grain_is_seen_as_sharply_as_without_a_crowd(monkeypatch):
+    page = np.asarray(Image.new("L", (900, 400), 200))
+    sheet = Image.fromarray(page)
+    for line in range(4):
+        ImageDraw.Draw(sheet).text((40, 40 + 80 * line), "A CROWD OF LETTERS", 40, font_of("DejaVuSans", 50))
+    grains = np.random.default_rng(1).normal(0, 8, (*page.shape, 3))
+    picture = np.uint8(np.clip(np.asarray(sheet)[..., None] + grains, 0, 255))
+    found = find_ink(picture)
+    monkeypatch.setattr(ink_module, "CROWD", 10_000)
+    np.testing.assert_array_equal(found.share, find_ink(picture).share)
