@@ -26,6 +26,8 @@ ABOVE = 0.7  # of the stem's height: a dot is no farther above it, and little le
 CRUMB = 0.35  # of a letter's height: what is smaller is a dot, a mark or a part of a broken stroke
 LONGEST = 25.0  # heights: ink that hangs together over more than this is a rule, a frame or a pattern, and not cut
 CUTS = 600  # on a page: where there are more, what is left is no writing
+DARK = 0.85  # of ink: a letter is as dark somewhere,
+WRITING = 4  # or beside so many as weak: an edge, a shadow or the other side's print is neither
 JOINED = 2.5  # heights of a letter: ink as wide as this that hangs together is of several
 
 
@@ -52,7 +54,7 @@ def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None) -> Foun
     Raises LettergpuError where there is no ink.
     """
     sheet, pieces, height = _levelled(ink)
-    lines = [_whole(line, height) for line in lines_of(_dotted(pieces, height), height)]
+    lines = _strong(sheet, [_whole(line, height) for line in lines_of(_dotted(pieces, height), height)])
     widths = np.array([piece.width for line in lines for piece in line])
     parted = _parted(sheet, lines, height)
     joined_up = float(widths[widths > JOINED * height].sum() / widths.sum())
@@ -65,6 +67,17 @@ def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None) -> Foun
     if not found:
         raise LettergpuError(EMPTY)
     return Found([_words(sheet, *line, height, lexicon) for line in found], joined_up)
+
+
+def _strong(sheet: Sheet, lines: list[list[Piece]]) -> list[list[Piece]]:
+    """The lines up to what in them is dark, from both ends; weak writing as it is, and all where nothing is dark."""
+    dark = set(np.unique(sheet.labels[sheet.share >= DARK]).tolist())
+    kept = []
+    for line in lines:
+        at = [number for number, piece in enumerate(line) if not dark.isdisjoint(piece.labels)]
+        weak = len(line) - len(at) >= WRITING
+        kept.append(line if weak else line[at[0] : at[-1] + 1] if at else [])
+    return [line for line in kept if line] or lines
 
 
 def _levelled(ink: Ink) -> tuple[Sheet, list[Piece], float]:

@@ -1,8 +1,8 @@
-"""Ink is told from what only looks like it: grain."""
+"""Ink is told from what only looks like it: grain, and what is weak all over."""
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 from test_spans import font_of
 
 from lettergpu.reading import ink as ink_module
@@ -40,3 +40,23 @@ def test_small_print_in_grain_is_seen_as_sharply_as_without_a_crowd(monkeypatch)
     found = find_ink(picture)
     monkeypatch.setattr(ink_module, "CROWD", 10_000)
     np.testing.assert_array_equal(found.share, find_ink(picture).share)
+
+
+def under_print(dark, below=""):
+    """Print, and below it, as dark as this, a word and an arc, as the edge of a note on a table of its colour casts."""
+    page = Image.new("L", (700, 420), 205)
+    draw = ImageDraw.Draw(page)
+    draw.text((60, 40), "EDGE", 40, font_of("DejaVuSans", 80))
+    draw.arc((420, 220, 520, 340), 60, 190, dark, 8)
+    draw.text((60, 200), below, dark, font_of("DejaVuSans", 80))
+    light = np.linspace(1, 0.8, 700) + np.random.default_rng(2).normal(0, 0.007, (420, 700))
+    return np.uint8(np.clip(np.asarray(page.filter(ImageFilter.GaussianBlur(2))) * light, 0, 255))
+
+
+@pytest.mark.parametrize(("dark", "read"), [(90, "EDGE\nC"), (115, "EDGE"), (130, "EDGE")])
+def test_what_is_weak_all_over_is_no_letter(dark, read, reader):
+    assert reader.read(under_print(dark)).text == read
+
+
+def test_weak_writing_is_letters(reader):
+    assert reader.read(under_print(115, "NOTES")).text == "EDGE\nNOTES\nC"
