@@ -23,10 +23,10 @@ from .lexicon import lexicon_of
 from .normalise import as_the_report_did, has_emnists_form
 from .pictures import Page, open_page
 from .sheet import Glyph
-from .spans import Judge
+from .spans import LETTER, MOST, WIDEST, Judge
 
 FORMS = ("auto", "single", "text")
-SURER = 0.1  # mean log probability by which another way to turn a text has to be better: any ink looks like letters
+SURER = 0.1  # mean log probability by which another way to see a text has to be better: any ink looks like letters
 WIDER = 1.5  # times as many letters side by side where a picture that lies on its side is turned right
 LINED = 4.0  # as many, from which on it does not lie on its side
 MANY = 300  # letters: a page that has more is not read in other ways, too
@@ -106,10 +106,11 @@ class Reader:
         """The letters of a picture: a path, the content of an image file, an open one, a Pillow image, a uint8 array.
 
         form: single takes all ink for one letter, text looks for lines of letters, auto is text but for a picture that
-        is in EMNIST's form already. binarize: how ink is told from paper, one of BINARIZERS; kmeans is the report's own
-        way, which takes the picture for a single letter. top: how many of the likeliest letters to name. A text
-        that is read with doubt is tried turned by quarters, too. lexicon: "english" or a file of a word a line; what
-        looks like one of these words is read as it, cuts included, and the rest as it stands.
+        is in EMNIST's form already, or whose few letters are likelier parts of one. binarize: how ink is told from
+        paper, one of BINARIZERS; kmeans is the report's own way, which takes the picture for a single letter. top: how
+        many of the likeliest letters to name. A text that is read with doubt is tried turned by quarters, too. lexicon:
+        "english" or a file of a word a line; what looks like one of these words is read as it, cuts included, and the
+        rest as it stands.
         Raises LettergpuError for what cannot be read, also where there is no letter.
         """
         _check("form", form, FORMS)
@@ -132,6 +133,10 @@ class Reader:
             found = _alone(single_letter(ink)) if form == "single" else find_letters(ink, self.judge, words)
         shape, size = page.pixels.shape[:2], page.size
         reading = self._answer(found, shape, size, top)
+        if ink is not None and form == "auto" and _narrow(reading):
+            whole = self._answer(_alone(single_letter(ink)), shape, size, top)
+            if self._likely(whole) > self._likely(reading) + SURER:
+                return whole
         ways = () if ink is None or form == "single" else _ways(reading)
         surest = _surety(reading) + (SURER if 2 in ways else 0.0)  # a line a letter is doubt enough
         for quarters in ways:
@@ -170,6 +175,12 @@ class Reader:
         text = "\n".join(" ".join("".join(next(names) for _ in word) for word in line) for line in lines)
         return Reading(text, tuple(letters), warning=WARNING if found.joined > JOINED else "")
 
+    def _likely(self, reading: Reading) -> float:
+        """How likely these are letters, in the mean, as a line's are judged."""
+        images = np.stack([letter.image for letter in reading.letters])
+        like = np.clip(self.judge.like(images)[:, 1], 1.0 - MOST, MOST)
+        return LETTER["named"] * _surety(reading) + LETTER["like"] * float(np.log(like / (1.0 - like)).mean())
+
     def hidden(self, letters: Sequence[Letter]) -> list[np.ndarray]:
         """The activations of each hidden layer, (letters, nodes), for letters read."""
         return self.network.hidden(np.stack([letter.image for letter in letters]))
@@ -193,6 +204,13 @@ def _check(option: str, value: str, names: tuple[str, ...]) -> None:
 def _surety(reading: Reading) -> float:
     """The mean log probability of what was answered."""
     return float(np.mean([np.log(max(letter.top[0][1], 1e-6)) for letter in reading.letters]))
+
+
+def _narrow(reading: Reading) -> bool:
+    """Whether these few letters stand where one may that was taken for several."""
+    left, top, right, bottom = np.array([letter.box for letter in reading.letters]).T
+    wide, high = right.max() - left.min(), bottom.max() - top.min()
+    return 2 <= len(left) < ENOUGH and bool(wide <= WIDEST * high)
 
 
 def _in_a_line(reading: Reading) -> float:

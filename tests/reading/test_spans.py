@@ -176,3 +176,14 @@ def test_a_picture_is_not_laid_on_its_side_where_fewer_letters_stand_beside_each
 def test_words_from_left_to_right(reader):
     reading = reader.read(set_in_print("ZEBRA"))
     assert all(a.box[0] < b.box[0] for a, b in pairwise(reading.letters))
+
+
+@pytest.mark.parametrize(("letter", "where"), [("A", 0.5), ("M", 0.35)])
+def test_a_letter_that_is_in_two_parts_is_one_where_the_parts_are_less_likely_letters(letter, where, reader):
+    pixels = np.array(set_in_print(letter, 120))
+    columns = np.flatnonzero((pixels < 128).any(axis=(0, 2)))
+    middle = int(columns[0] + where * (columns[-1] - columns[0]))
+    pixels[:, middle - 7 : middle + 7] = 255
+    assert reader.read(pixels).text == letter
+    assert len(reader.read(pixels, form="text").text) == 2  # who says that it is text is believed
+    assert reader.read(set_in_print("MA", 120)).text == "MA"
