@@ -179,14 +179,14 @@ def sweep(
             sweeping.search(found, what, letters, place, trials, on_epoch, on_trial)
     except KeyboardInterrupt:
         bar.close()
-        _report(found, out, as_json)
+        _report(found, out, as_json, quiet)
         raise SystemExit(130) from None
-    if not _report(found, out, as_json):
+    if not _report(found, out, as_json, quiet):
         raise LettergpuError(f"none of {trials} trials came to its end: give more --trials, or another --space")
     draw_sweep(found, out)
 
 
-def _report(found: "optuna.Study", out: Path, as_json: bool) -> bool:
+def _report(found: "optuna.Study", out: Path, as_json: bool, quiet: bool) -> bool:
     """Write the table and the best settings, and show them; whether there are any."""
     from ..files import replacing
     from ..study import sweep as sweeping
@@ -196,6 +196,8 @@ def _report(found: "optuna.Study", out: Path, as_json: bool) -> bool:
         partial.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     if as_json:
         print(json.dumps(rows, indent=2))
+    elif best and quiet:
+        print(out / "best.toml")
     elif best:
         print(f"\nThe best of {len(rows)} trials:")
         for row in rows[:SHOWN]:

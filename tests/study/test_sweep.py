@@ -152,7 +152,7 @@ def test_processes_share_the_trials_of_one_that_is_killed(tmp_path):
     (tmp_path / "space.toml").write_text(SMALL.replace("epochs = 3", "epochs = 8"))
 
     def worker(number):
-        command = [sys.executable, "-m", "lettergpu", "sweep", "--trials", str(count), "--storage", storage]
+        command = [sys.executable, "-m", "lettergpu", "sweep", "--quiet", "--trials", str(count), "--storage", storage]
         command += [
             "--study",
             name,
@@ -176,18 +176,17 @@ def test_processes_share_the_trials_of_one_that_is_killed(tmp_path):
         time.sleep(0.05)
     victim.send_signal(signal.SIGKILL)
     victim.communicate()
-    others = [worker(1), worker(2)]
-    for other in others:
-        assert other.wait(240) == 0, other.communicate()
-        other.communicate()
+    others = {number: worker(number) for number in (1, 2)}
+    for number, other in others.items():
+        told, wrong = other.communicate(timeout=240)
+        assert (other.returncode, told.decode().split()) == (0, [f"{number}/best.toml"]), wrong
     trials = study.get_trials()
     done = [trial for trial in trials if trial.state in (STATES.COMPLETE, STATES.PRUNED)]
     assert len(done) == count
     retried = [trial for trial in done if "instead_of" in trial.user_attrs]
     assert [trials[trial.user_attrs["instead_of"]].state for trial in retried] == [STATES.FAIL]
     assert retried[0].params == trials[retried[0].user_attrs["instead_of"]].params
-    others = [json.dumps(trial.params, sort_keys=True) for trial in done]
-    assert len(set(others)) == count
+    assert len({json.dumps(trial.params, sort_keys=True) for trial in done}) == count
     assert {path.name for path in (tmp_path / "1").iterdir()} >= {
         "best.toml",
         "trials.json",
