@@ -84,7 +84,7 @@ def _fit(job: Job, letters: Letters, tell: Tell) -> Event:
     rows, held = letters.hold_out(config.validation, config.seed)
     watched = letters.train.take(held[:WATCHED])
     sizes = 784, *config.hidden, len(letters.classes)
-    tell(_began(letters, sizes, len(rows), len(held), config.epochs))
+    tell(_began(letters, sizes, len(rows), len(watched), config.epochs))
     report, on_batch = None, _progress(tell, len(rows))
     try:
         for report in _paced(fit(config, letters, device=CPU, state=job.state, on_batch=on_batch), job.pace):

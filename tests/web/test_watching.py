@@ -91,7 +91,7 @@ def test_a_training_is_watched_stopped_and_gone_on_with(open_page):
     stopped = int(re.search(r"\d+", page.locator("#told").inner_text())[0])
     page.get_by_role("button", name="Go on").click()
     reaches(page, stopped + 2)
-    assert points(page, "#accuracy .now.val") >= stopped + 2
+    assert points(page, "#accuracy .now.val") > stopped  # of what was done as it was stopped nothing was heard
     draw(page, "L", left=0.6)  # drawn meanwhile: it goes on with what is there now
     reaches(page, stopped + 4)
     page.context.close()  # in the middle
