@@ -115,6 +115,9 @@ def opened(name: str, storage: str | None, folder: Path, seed: int) -> "optuna.S
         import optuna
     except ImportError:
         raise LettergpuError("sweeps need Optuna: pip install -e '.[sweep]'") from None
+    if storage and storage.partition(":")[0].partition("+")[0] == "sqlite":
+        advice = "leave it out for a journal in the folder, which processes can share, or name a server's database"
+        raise LettergpuError(f"--storage {storage}: of SQLite two processes may take the same trial; {advice}")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         return optuna.create_study(

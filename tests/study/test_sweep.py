@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import optuna
 import pytest
 
 from lettergpu.backends.device import CPU
@@ -18,7 +19,6 @@ from lettergpu.data.letters import load_letters
 from lettergpu.errors import LettergpuError
 from lettergpu.study import sweep
 
-optuna = pytest.importorskip("optuna")
 STATES = optuna.trial.TrialState
 SMALL = """
 [settings]
@@ -146,28 +146,18 @@ def test_what_a_dead_process_began_is_tried_again_and_what_a_living_one_does_is_
 
 @pytest.mark.skipif(os.name != "posix", reason="nobody is asked whether another process lives")
 def test_processes_share_the_trials_of_one_that_is_killed(tmp_path):
-    """At LETTERGPU_STORAGE, such as postgresql+psycopg://HOST/NAME, or at a database in a file."""
-    storage = os.environ.get("LETTERGPU_STORAGE", f"sqlite:///{tmp_path}/trials.db")
+    """By the journal in their folder, or at LETTERGPU_STORAGE, such as postgresql+psycopg://HOST/NAME."""
+    storage, out = os.environ.get("LETTERGPU_STORAGE"), tmp_path / "sweep"
     name, count = f"s{os.getpid()}-{time.time_ns()}", 4
     (tmp_path / "space.toml").write_text(SMALL.replace("epochs = 3", "epochs = 8"))
 
-    def worker(number):
-        command = [sys.executable, "-m", "lettergpu", "sweep", "--quiet", "--trials", str(count), "--storage", storage]
-        command += [
-            "--study",
-            name,
-            "--space",
-            "space.toml",
-            "--data",
-            "builtin",
-            "--out",
-            str(number),
-            "--seed",
-            str(number),
-        ]
+    def worker(seed):
+        words = f"sweep --quiet --trials {count} --study {name} --space space.toml --data builtin --seed {seed}".split()
+        words += ["--storage", storage] if storage else []
+        command = [sys.executable, "-m", "lettergpu", *words]
         return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
-    study = sweep.opened(name, storage, tmp_path, 0)
+    study = sweep.opened(name, storage, out, 0)
     victim = worker(0)
     deadline = time.monotonic() + 120
     while not any(trial.state == STATES.RUNNING and trial.intermediate_values for trial in study.get_trials()):
@@ -176,10 +166,9 @@ def test_processes_share_the_trials_of_one_that_is_killed(tmp_path):
         time.sleep(0.05)
     victim.send_signal(signal.SIGKILL)
     victim.communicate()
-    others = {number: worker(number) for number in (1, 2)}
-    for number, other in others.items():
+    for other in [worker(1), worker(2)]:
         told, wrong = other.communicate(timeout=240)
-        assert (other.returncode, told.decode().split()) == (0, [f"{number}/best.toml"]), wrong
+        assert (other.returncode, told.decode().split()) == (0, ["sweep/best.toml"]), wrong
     trials = study.get_trials()
     done = [trial for trial in trials if trial.state in (STATES.COMPLETE, STATES.PRUNED)]
     assert len(done) == count
@@ -187,15 +176,12 @@ def test_processes_share_the_trials_of_one_that_is_killed(tmp_path):
     assert [trials[trial.user_attrs["instead_of"]].state for trial in retried] == [STATES.FAIL]
     assert retried[0].params == trials[retried[0].user_attrs["instead_of"]].params
     assert len({json.dumps(trial.params, sort_keys=True) for trial in done}) == count
-    assert {path.name for path in (tmp_path / "1").iterdir()} >= {
-        "best.toml",
-        "trials.json",
-        "history.png",
-        "choices.png",
-    }
+    assert {path.name for path in out.iterdir()} >= {"best.toml", "trials.json", "history.png", "choices.png"}
 
 
 def test_a_storage_that_cannot_be_used_is_told(tmp_path):
-    for storage in ("nowhere://x", "sqlite:////no/such/folder/trials.db"):
-        with pytest.raises(LettergpuError, match=r"--storage .*it cannot be used"):
-            sweep.opened("s", storage, tmp_path, 0)
+    with pytest.raises(LettergpuError, match=r"--storage nowhere://x: it cannot be used"):
+        sweep.opened("s", "nowhere://x", tmp_path, 0)
+    for url in ("sqlite:///trials.db", "sqlite+pysqlite:///trials.db"):
+        with pytest.raises(LettergpuError, match="two processes may take the same trial; leave it out"):
+            sweep.opened("s", url, tmp_path, 0)
