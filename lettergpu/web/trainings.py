@@ -157,7 +157,8 @@ async def _told(name: str, events: asyncio.Queue[Event | None]) -> AsyncIterator
         done = kind == "ended"
         yield _sent(kind, event | {"name": name} if kind == "began" else event)
     if not done:
-        yield _sent("ended", {"sentence": "the training was ended: it took too much memory, or the server is stopped"})
+        sentence = "the training was ended: it took too much memory, or the server is stopped"
+        yield _sent("ended", {"stopped": True, "sentence": sentence})
 
 
 def _sent(kind: str, content: Event) -> str:

@@ -3,14 +3,12 @@
 import csv
 import json
 import os
-import pty
 import re
 import resource
 import shutil
 import signal
 import subprocess
 import sys
-import termios
 import time
 import tomllib
 from dataclasses import replace
@@ -21,6 +19,7 @@ from conftest import write_idx, write_split
 from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
+from terminal import on_a_terminal
 
 import lettergpu
 from lettergpu.backends.libraries import LIBRARIES
@@ -428,22 +427,9 @@ def test_a_moved_run_and_moved_letters_go_on_together(run, folder, tmp_path):
 
 
 def test_progress_on_a_terminal(folder, tmp_path):
-    """A bar with rate, time left, loss and accuracy; a pseudo-terminal stands for the user's."""
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (40, 160))
+    """A bar with rate, time left, loss and accuracy."""
     words = ["train", "--data", str(folder), *QUICK, "--epochs", "60", "--patience", "0", "--out", "run"]
-    command = [sys.executable, "-m", "lettergpu", *words]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=theirs, stderr=theirs) as process:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                shown += os.read(ours, 65536)
-            except OSError:  # the other end is closed
-                break
-    os.close(ours)
-    assert process.returncode == 0
-    text = shown.decode()
+    text = on_a_terminal(*words, cwd=tmp_path).decode()
     for part in ("epoch 1/60", "images/s", "left", "loss 0.", "accuracy "):
         assert part in text, part
     assert not re.search(r"\x1b\[[\d;]*m", text)  # no colours, whether somebody asks for none or not

@@ -2,17 +2,16 @@
 
 import json
 import os
-import pty
 import re
 import shutil
 import subprocess
 import sys
-import termios
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from terminal import on_a_terminal
 
 from lettergpu.cli import app, progress
 
@@ -65,23 +64,6 @@ def test_bash_completes_commands_and_options():
         "data in: info",
         "evaluate runs/: ",  # so bash takes it for a file
     ]
-
-
-def on_a_terminal(*words, **environment):
-    """What a command shows there, a pseudo-terminal standing for the user's."""
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (40, 160))
-    with subprocess.Popen([*COMMAND, *words], stdout=theirs, stderr=theirs, env=os.environ | environment) as process:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                shown += os.read(ours, 65536)
-            except OSError:  # the other end is closed
-                break
-    os.close(ours)
-    assert process.returncode == 0, shown
-    return shown
 
 
 @pytest.mark.parametrize("colours", [True, False])

@@ -1,6 +1,7 @@
 """Letters in files of all kinds, as train, evaluate and Python get them."""
 
 import io
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def png(image):
 
 
 def write_parquet(folder, letters, way):
-    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    pyarrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     for part in ("train", "test"):
         examples = getattr(letters, part)
         pictures = [{"bytes": png(image), "path": None} for image in way(examples.images)]
@@ -163,7 +164,7 @@ def test_a_corrupt_picture_among_many_is_named(printed, tmp_path):
 
 
 def test_a_corrupt_picture_in_parquet_is_named_by_its_row(printed, tmp_path):
-    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    pyarrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     pictures = [png(image) for image in printed.test.images]
     pictures[76] = pictures[76][:40]
     parquet.write_table(

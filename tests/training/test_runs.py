@@ -5,6 +5,7 @@ import json
 import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from importlib import import_module
 from itertools import count
 
 import pytest
@@ -139,13 +140,13 @@ def test_a_run_whose_metrics_were_cut_goes_on_and_on(planned, few_letters):
 
 def steps(folder):
     """Those of the losses in a run's event file."""
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    accumulator = import_module("tensorboard.backend.event_processing.event_accumulator")
     follower = accumulator.EventAccumulator(str(folder)).Reload()
     return [event.step for event in follower.Scalars("loss/validation")]
 
 
 def test_a_run_that_goes_on_logs_each_step_once(planned, few_letters, tmp_path):
-    pytest.importorskip("tensorboard")
+    import_module("tensorboard")
     config = replace(CONFIG, log="tensorboard")
     folder = begun(tmp_path / "run", few_letters, config, until=2).folder
     assert steps(folder) == [1, 2]

@@ -130,7 +130,8 @@ def test_it_ends_with_its_connection_and_with_the_server(server):
         process.join(20)
         assert process.exitcode is not None
         if end == "server":
-            assert list(rest(response))[-1][0] == "ended"
+            kind, told_last = list(rest(response))[-1]
+            assert (kind, told_last["stopped"]) == ("ended", True)
             connection.close()
 
 
