@@ -17,18 +17,35 @@ from .ink import EMPTY, Ink
 from .lexicon import Lexicon
 from .order import boxes_of, distances, lines_of
 from .sheet import Glyph, Piece, Sheet, at_edge, joined, level_sheet
-from .spans import Judge, Lattice, lattice_of, letters_of
+from .spans import LEAST, Judge, Lattice, lattice_of, letters_of
 
 TILT = 12  # degrees at most that lines are turned back by
 DOT = 0.5  # of a letter's height: a dot is no larger
 STEM = 0.6, 1.5  # what a dot stands on: as wide as this part of its height at most, and higher than the dot by this
 ABOVE = 0.7  # of the stem's height: a dot is no farther above it, and little less aside
 CRUMB = 0.35  # of a letter's height: what is smaller is a dot, a mark or a part of a broken stroke
+SLENDER = 12  # times as wide as high, from which on ink is a rule, a shadow or a sheet's edge
 LONGEST = 25.0  # heights: ink that hangs together over more than this is a rule, a frame or a pattern, and not cut
 CUTS = 600  # on a page: where there are more, what is left is no writing
+WIDER = 1.5, 2.2  # times: narrow writing is cut and named better where it is made as wide as others'
+DOUBT = 0.9  # a fragment's score, below which that is tried,
+FEW = 4  # letters, by which one sees how wide they are meant to be,
+MANY = 300  # and no more fragments than these: each costs its reader some time
 DARK = 0.85  # of ink: a letter is as dark somewhere,
 WRITING = 4  # or beside so many as weak: an edge, a shadow or the other side's print is neither
 JOINED = 2.5  # heights of a letter: ink as wide as this that hangs together is of several
+
+
+class Judged(NamedTuple):
+    """The lines of a page as lattices, each on its sheet; how many letters they make; the score of a fragment.
+
+    surety: the mean log probability of what the letters are named.
+    """
+
+    lines: list[tuple[Sheet, Lattice]]
+    letters: int
+    score: float
+    surety: float
 
 
 class Found(NamedTuple):
@@ -56,17 +73,24 @@ def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None) -> Foun
     sheet, pieces, height = _levelled(ink)
     lines = _strong(sheet, [_whole(line, height) for line in lines_of(_dotted(pieces, height), height)])
     widths = np.array([piece.width for line in lines for piece in line])
-    parted = _parted(sheet, lines, height)
     joined_up = float(widths[widths > JOINED * height].sum() / widths.sum())
-    if sum(map(len, parted)) == 1:  # there is nothing to tell it from
-        return Found([[[sheet.glyph(parted[0][0])]]], joined_up)
-    lattices = [lattice_of(sheet, line, height, judge) for line in parted]
-    found: list[tuple[Lattice, list[int]]] = []
+    parted = _parted(sheet, lines, height)
+    count = sum(len(fragments) for _, fragments in parted)
+    if count == 1:  # there is nothing to tell it from
+        (whole, (letter,)) = parted[0]
+        return Found([[[whole.glyph(letter)]]], joined_up)
+    read = plain = _judged(parted, height, judge)
+    for by in WIDER if read.letters >= FEW and count <= MANY and read.score < DOUBT else ():
+        wider = _judged(_parted(sheet, lines, height, by), height, judge)
+        if wider.score <= read.score or wider.surety < plain.surety:
+            break
+        read = wider
+    found: list[tuple[Sheet, Lattice, list[int]]] = []
     for all_of_it in (False, True):
-        found = found or [(lattice, letters) for lattice in lattices if (letters := letters_of(lattice, all_of_it)[0])]
+        found = found or [(*line, letters) for line in read.lines if (letters := letters_of(line[1], all_of_it)[0])]
     if not found:
         raise LettergpuError(EMPTY)
-    return Found([_words(sheet, *line, height, lexicon) for line in found], joined_up)
+    return Found([_words(*line, height, lexicon) for line in found], joined_up)
 
 
 def _strong(sheet: Sheet, lines: list[list[Piece]]) -> list[list[Piece]]:
@@ -94,16 +118,30 @@ def _levelled(ink: Ink) -> tuple[Sheet, list[Piece], float]:
     return sheet, kept, height
 
 
-def _parted(sheet: Sheet, lines: list[list[Piece]], height: float) -> list[list[Piece]]:
-    """The lines in fragments, of which there are only so many on a page: each costs its reader some time."""
+def _parted(sheet: Sheet, lines: list[list[Piece]], height: float, by: float = 1.0) -> list[tuple[Sheet, list[Piece]]]:
+    """Each line in fragments, on a sheet of its own, so many times as wide as it was.
+
+    Of fragments there are only so many on a page: each costs its reader some time.
+    """
     left, parted = CUTS, []
     for line in lines:
-        parted.append(parts := list[Piece]())
-        for piece in line:
+        own, pieces = sheet.widened(line, by)
+        parts = list[Piece]()
+        for piece in pieces:
             cut = left > 0 and piece.width <= LONGEST * height
-            parts += fragments_of(sheet, piece, height) if cut else [piece]
+            parts += fragments_of(own, piece, height) if cut else [piece]
         left -= len(parts) - len(line)
+        parted.append((own, parts))
     return parted
+
+
+def _judged(parted: list[tuple[Sheet, list[Piece]]], height: float, judge: Judge) -> Judged:
+    lines = [(sheet, lattice_of(sheet, fragments, height, judge)) for sheet, fragments in parted]
+    letters, scores = zip(*(letters_of(lattice) for _, lattice in lines), strict=True)
+    named = [lattice.named[found].max(axis=1) for (_, lattice), found in zip(lines, letters, strict=True) if found]
+    surety = float(np.log(np.concatenate(named).clip(LEAST)).mean()) if named else -np.inf
+    score = sum(scores) / sum(len(fragments) for _, fragments in parted)
+    return Judged(lines, sum(map(len, letters)), score, surety)
 
 
 def _words(
@@ -162,7 +200,7 @@ def _cleaned(sheet: Sheet, height: float) -> list[Piece]:
     kept = []
     for piece in sheet.pieces:
         long, short = max(piece.width, piece.height), min(piece.width, piece.height)
-        ruled = piece.width > 3.0 * height and piece.height < 0.35 * height
+        ruled = piece.width > 3.0 * height and piece.height < max(0.35 * height, piece.width / SLENDER)
         outside = at_edge(piece, sheet.share.shape) and (long > 3.0 * height or short < 0.3 * height)
         if not (ruled or outside or piece.height > 3.0 * height or long < 0.1 * height):
             kept.append(piece)

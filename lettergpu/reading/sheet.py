@@ -1,7 +1,7 @@
 """The ink of a page as pieces that hang together, and what a piece looks like alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from ..errors import LettergpuError
 from .ink import EMPTY, Ink
 from .normalise import to_emnist
 
+EDGE = 2  # pixels: around a letter its ink ends softly
 MOST = 2000  # pieces on a page: of more, which are noise, the largest
 Box = tuple[float, float, float, float]
 
@@ -70,16 +71,32 @@ class Sheet:
 
     def crop(self, piece: Piece) -> np.ndarray:
         """The ink of this piece alone, float32 (height, width)."""
-        edge = 2
-        top, left = max(0, piece.top - edge), max(0, piece.left - edge)
-        rows, columns = slice(top, piece.bottom + edge), slice(left, piece.right + edge)
-        labels = self.labels[rows, columns]
+        around = _around(piece)
+        labels = self.labels[around]
         is_own = np.zeros(self.last + 1, bool)
         is_own[list(piece.labels)] = True
         own = is_own.take(labels)
         # what is no component's is the soft edge of one, if it is beside it
-        own |= (labels == 0) & _grown(own, edge)
-        return self.share[rows, columns] * own
+        own |= (labels == 0) & _grown(own, EDGE)
+        return self.share[around] * own
+
+    def widened(self, line: Sequence[Piece], by: float) -> "tuple[Sheet, list[Piece]]":
+        """The part of the sheet that holds these pieces, so many times as wide, and these pieces in it."""
+        around = _around(joined(line))
+        top, left = around[0].start, around[1].start
+        image = Image.fromarray(self.share[around])
+        wide = round(by * image.width)
+        share = np.asarray(image.resize((wide, image.height), Image.Resampling.BICUBIC)).clip(0.0, 1.0)
+        nearest = ((np.arange(wide) + 0.5) * image.width / wide).astype(int)
+        labels = self.labels[around][:, nearest]
+        share = np.where(labels > 0, np.maximum(share, 0.5), share)  # what was ink stays ink, however thin
+        back = self.back @ [[1.0 / by, 0.0, left], [0.0, 1.0, top], [0.0, 0.0, 1.0]]
+        pieces = [
+            replace(piece, left=round(by * (piece.left - left)), right=round(by * (piece.right - left)),
+                    top=piece.top - top, bottom=piece.bottom - top)
+            for piece in line
+        ]  # fmt: skip
+        return Sheet(share, labels, self.stroke * by**0.5, back, pieces, self.last), pieces
 
     def glyph(self, piece: Piece, image: np.ndarray | None = None, *known: Any) -> Glyph:
         """The piece as a letter, with its box in the page. image: as EMNIST would hold it, where that is known."""
@@ -88,6 +105,12 @@ class Sheet:
         (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
         image = to_emnist(self.crop(piece), self.stroke) if image is None else image
         return Glyph(image, (left, top, right, bottom), *known)
+
+
+def _around(piece: Piece) -> tuple[slice, slice]:
+    """The rows and columns of a piece and its soft edge."""
+    rows = slice(max(0, piece.top - EDGE), piece.bottom + EDGE)
+    return rows, slice(max(0, piece.left - EDGE), piece.right + EDGE)
 
 
 def _grown(mask: np.ndarray, steps: int) -> np.ndarray:

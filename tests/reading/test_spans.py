@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from lettergpu.reading import layout
 from lettergpu.reading import reader as reader_module
 from lettergpu.reading.cuts import fragments_of
 from lettergpu.reading.ink import find_ink
@@ -142,6 +143,29 @@ def test_letters_of_a_few_pixels_stay_apart(height, apart, blur, reader):
     noise = np.random.default_rng(0).normal(0, 2, (240, 320, 3))
     reading = reader.read(np.uint8(np.clip(np.asarray(page) + noise, 0, 255)))
     assert reading.text.replace(" ", "") == "FOUNDHOME"
+
+
+@pytest.mark.parametrize("text", ["HOUSEBREAD", "THEREDBOAT", "CAMERATABLE"])
+def test_narrow_letters_that_touch_are_looked_at_wider(text, reader):
+    wide = set_in_print(text, 120, apart=-0.05)
+    reading = reader.read(wide.resize((wide.width // 5, wide.height // 2), Image.Resampling.BOX))
+    assert reading.text.replace(" ", "") == text
+    boxes = np.array([letter.box for letter in reading.letters])
+    ink = np.flatnonzero((np.asarray(wide) < 128).any(axis=(0, 2))) / 5
+    assert abs(boxes[0, 0] - ink[0]) <= 2  # in the picture as it was given
+    assert abs(boxes[-1, 2] - ink[-1]) <= 2
+    assert (np.diff(boxes[:, 0]) > 0).all()
+
+
+def test_a_sheets_dark_edge_is_no_ink_of_letters_however_thick():
+    image = set_in_print("GARDEN HOUSE", 60)
+    ImageDraw.Draw(image).polygon([(40, 140), (image.width - 40, 136), (image.width - 40, 166), (40, 176)], "black")
+    sheet = level_sheet(find_ink(np.asarray(image)))
+    height = 44.0  # of these letters
+    assert max(piece.width for piece in sheet.pieces) > 12 * height
+    kept = layout._cleaned(sheet, height)
+    assert len(kept) == len(sheet.pieces) - 1
+    assert max(piece.width for piece in kept) < 2 * height
 
 
 PALE = ["black", "gold", "#d8d8d8", "red", "pink", "#d0e8d0", "navy"]
