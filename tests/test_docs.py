@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import drawn
 
+import lettergpu
 from lettergpu.config import Config
 from lettergpu.nn.network import Network
 from lettergpu.training import checkpoint
@@ -51,6 +52,11 @@ def test_the_script_without_lettergpu_answers_as_the_network_that_it_reads(few_l
     assert expected.std() > 0.02
     np.testing.assert_allclose(names["probabilities"], expected, rtol=0, atol=1e-6)
     assert names["probabilities"].dtype == np.float32
+
+
+def test_the_reference_has_every_public_name():
+    text = (DOCS / "reference.md").read_text("utf-8")
+    assert [name for name, home in lettergpu._HOMES.items() if f"::: lettergpu.{home}.{name}\n" not in text] == []
 
 
 @pytest.mark.parametrize("page", PAGES)
