@@ -6,6 +6,7 @@ anew is drawn where the training lives (nn/draws.py).
 
 import numpy as np
 
+WHOLE = 1_000_000  # rows that are shuffled all at once; more of them are read in the order of their file, in part
 PURPOSES = ("split", "parameters", "order", "rotation", "glyphs", "affine", "elastic", "pictures", "test", "lesson")
 
 

@@ -7,6 +7,9 @@ from typing import Any
 import array_api_compat.numpy
 import numpy as np
 
+from ..data.idx import Images, Mapped
+
+PIECE = 65_536  # rows of a file that are sent at once
 Repeated = Callable[[Iterable[Any]], Iterator[Any]]  # does some work for each part, and yields the part
 
 
@@ -54,10 +57,18 @@ class Device:
             array = array.copy()  # what shares its memory with PyTorch has to be writable
         return self.namespace.asarray(array, device=self.handle)
 
-    def put_if_it_fits(self, array: np.ndarray) -> Any:
-        """The array on this device, or the host's own where it would take more than half of the memory left."""
+    def put_if_it_fits(self, array: Images) -> Any:
+        """The array on this device, or the host's own where it would take more than half of the memory left.
+
+        What stays in its file does so where the device's memory is the host's.
+        """
         free = self.free()
-        return array if free is not None and array.nbytes > free / 2 else self.put(array)
+        if free is not None and array.nbytes > free / 2:
+            return array
+        if not isinstance(array, Mapped):
+            return self.put(array)
+        starts = range(0, len(array), PIECE)
+        return array if free is None else self.namespace.concat([self.put(array[at : at + PIECE]) for at in starts])
 
 
 CPU = Device("cpu", array_api_compat.numpy)

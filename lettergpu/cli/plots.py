@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from ..data.idx import Images
 from ..files import replacing
 from ..nn.activations import ACTIVATIONS
 from ..study import writing
@@ -108,7 +109,7 @@ def plot_confusion(path: Path, matrix: np.ndarray, classes: Sequence[str]) -> No
 
 
 def plot_misclassified(
-    path: Path, images: np.ndarray, labels: np.ndarray, result: Evaluation, classes: Sequence[str], count: int = 48
+    path: Path, images: Images, labels: np.ndarray, result: Evaluation, classes: Sequence[str], count: int = 48
 ) -> None:
     """The most confident errors, each with what it is, what it was taken for, and how surely."""
     wrong = most_confident_errors(labels, result, count)
@@ -124,12 +125,12 @@ def plot_misclassified(
     _save(figure, path)
 
 
-def plot_preview(path: Path, images: np.ndarray, labels: np.ndarray, classes: Sequence[str], columns: int = 20) -> None:
+def plot_preview(path: Path, images: Images, labels: np.ndarray, classes: Sequence[str], columns: int = 20) -> None:
     """A contact sheet: the first images of each class, a class a row."""
     side = images.shape[1]
     sheet = np.zeros((len(classes) * side, columns * side), np.uint8)
     for row in range(len(classes)):
-        for column, image in enumerate(images[labels == row][:columns]):
+        for column, image in enumerate(images[np.flatnonzero(labels == row)[:columns]]):
             sheet[row * side : (row + 1) * side, column * side : (column + 1) * side] = image
     figure = Figure(figsize=(0.45 * columns + 0.6, 0.45 * len(classes) + 0.3), layout="constrained")
     axes = figure.subplots()

@@ -15,6 +15,7 @@ from ..errors import LettergpuError, brief
 from ..files import as_text
 from ..randomness import generator
 from . import SIDE
+from .idx import Images
 from .tables import MOST_IMAGES, Table
 
 MOST_CLASSES = 1000
@@ -95,13 +96,13 @@ def _natural(name: str) -> tuple[list[str | int], str]:
     return [int(part) if number % 2 else part for number, part in enumerate(parts)], name
 
 
-def seen(table: Table, eyes: Eyes | None, progress: Progress) -> tuple[np.ndarray, str]:
+def seen(table: Table, eyes: Eyes | None, progress: Progress) -> tuple[Images, str]:
     """A table's images, uint8 (n, 28, 28), also where it has pictures, and what was done to those.
 
     Where all of them are grey and of 28 x 28 pixels they stay as they are; else each is brought to EMNIST's form.
     Raises LettergpuError with the path, or the row, of what is no picture or holds no letter.
     """
-    if isinstance(table.images, np.ndarray):
+    if isinstance(table.images, Images):
         return table.images, ""
     if eyes is None:
         raise LettergpuError(f"{table.path} holds pictures, which lettergpu.load_letters reads")

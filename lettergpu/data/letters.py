@@ -12,13 +12,15 @@ import numpy as np
 
 from ..errors import LettergpuError, brief
 from ..files import as_path, as_text
-from ..randomness import generator
+from ..randomness import WHOLE, generator
 from . import SIDE, emnist, glyphs, sources
 from .folders import Eyes, Progress, seen
+from .idx import Images, Mapped, settled
 from .orientation import Orientation, find, is_dark
 from .sources import Source
 from .splits import find_split
 
+PIECE = 8192  # images that are gone through at once
 BUILTIN = "built-in letters, drawn from fonts (not handwriting)"
 
 
@@ -27,10 +29,11 @@ class Examples:
     """images: (n, 28, 28) uint8, upright, light on dark. labels: (n,) int64, from 0.
 
     In place of images there may be features, (n, any) of a float dtype, which are taken as they are. weights: (n,),
-    how many times each counts when it is trained or validated on; None: once.
+    how many times each counts when it is trained or validated on; None: once. Where there are many images they stay in
+    their file.
     """
 
-    images: np.ndarray
+    images: Images
     labels: np.ndarray
     weights: np.ndarray | None = None
 
@@ -38,11 +41,12 @@ class Examples:
         return len(self.labels)
 
     def take(self, rows: np.ndarray) -> "Examples":
-        """Copies of these rows (k,)."""
-        return Examples(self.images[rows], self.labels[rows], None if self.weights is None else self.weights[rows])
+        """Copies of these rows (k,), but of images that stay in their file."""
+        images = self.images.chosen(rows) if isinstance(self.images, Mapped) else self.images[rows]
+        return Examples(images, self.labels[rows], None if self.weights is None else self.weights[rows])
 
     @property
-    def flat(self) -> np.ndarray:
+    def flat(self) -> Images:
         """The images, (n, pixels), or the features."""
         return self.images.reshape(len(self), math.prod(self.images.shape[1:]))
 
@@ -76,7 +80,9 @@ class Letters:
     @cached_property
     def fingerprint(self) -> str:
         """sha256 of all training images and labels, whatever files they came from."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.train.images).data)
+        digest = hashlib.sha256()
+        for begin in range(0, len(self.train), PIECE):
+            digest.update(np.ascontiguousarray(self.train.images[begin : begin + PIECE]).data)
         digest.update(self.train.labels.tobytes())
         return digest.hexdigest()
 
@@ -84,7 +90,8 @@ class Letters:
         """The rows of `train` to train on, and those to validate on.
 
         validation: a share of a permutation drawn from the seed, or "last": as many as the test set has, from the
-        end of the train file, as in Cohen et al. 2017 (20,800 for letters).
+        end of the train file, as in Cohen et al. 2017 (20,800 for letters). Of more than WHOLE letters both are in the
+        order of the file.
         Raises LettergpuError if that leaves nothing to train on or nothing to validate on.
         """
         count = len(self.train)
@@ -99,7 +106,8 @@ class Letters:
                 f"--validation {validation}: of {count:,} images that leaves {max(count - held, 0):,} to train on and "
                 f"{min(held, count):,} to validate on"
             )
-        return rows[held:], rows[:held]
+        learnt, validated = rows[held:], rows[:held]
+        return (learnt, validated) if count <= WHOLE else (np.sort(learnt), np.sort(validated))
 
     def named(self, classes: tuple[str, ...]) -> "Letters":
         """The same, labelled for a network of these classes, which may write a name in other capitals.
@@ -220,7 +228,7 @@ def _upright(
         way = find(light[first], labels[first], source.classes, eyes, source.usual)
     if way.transposed:
         light = {part: images.swapaxes(1, 2) for part, images in light.items()}
-    parts = {part: Examples(np.ascontiguousarray(light[part]), labels[part]) for part in light}
+    parts = {part: Examples(settled(light[part]), labels[part]) for part in light}
     found = {"orientation": f"{way.name}: {way.why}", "ink": INK[bool(dark)], "pictures": notes[first]}
     return way, parts, {about: said for about, said in found.items() if said}
 

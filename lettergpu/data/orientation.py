@@ -10,10 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from .folders import Eyes
+from .idx import Images
 
 ORIENTATIONS = ("auto", "upright", "transposed")
 EACH = 20  # images of a class to tell by
 SURE = 0.5  # of the letters that have to be read right, the better way
+MANY = 100_000  # ones to tell by
 SIGMAS = 3.0  # by which one way has to be better: of letters that are read right one way only
 STANDING = 1.5  # times as far up and down as from side to side goes the ink of ones
 
@@ -29,7 +31,7 @@ class Orientation(NamedTuple):
         return ORIENTATIONS[1 + self.transposed]
 
 
-def is_dark(images: np.ndarray) -> bool:
+def is_dark(images: Images) -> bool:
     """Whether the ink of uint8 (n, 28, 28) is dark on light: three quarters of the border are light."""
     some = images[:: len(images) // 1000 + 1]
     border = np.concatenate([some[:, 0], some[:, -1], some[:, :, 0], some[:, :, -1]])
@@ -37,18 +39,18 @@ def is_dark(images: np.ndarray) -> bool:
 
 
 def find(
-    images: np.ndarray, labels: np.ndarray, classes: Sequence[str], eyes: Eyes | None, usual: Orientation
+    images: Images, labels: np.ndarray, classes: Sequence[str], eyes: Eyes | None, usual: Orientation
 ) -> Orientation:
     """How images, uint8 (n, 28, 28), light on dark, with labels (n,) from 0, lie. usual: where that cannot be seen."""
     letters = {label: name.upper() for label, name in enumerate(classes) if len(name) == 1 and name.upper().isalpha()}
     if letters and eyes:
         return _by_reading(*_some(images, labels, letters), eyes, usual)
     if "1" in classes:
-        return _by_ones(images[labels == list(classes).index("1")], usual)
+        return _by_ones(images[np.flatnonzero(labels == list(classes).index("1"))[:MANY]], usual)
     return usual
 
 
-def _some(images: np.ndarray, labels: np.ndarray, letters: dict[int, str]) -> tuple[np.ndarray, np.ndarray]:
+def _some(images: Images, labels: np.ndarray, letters: dict[int, str]) -> tuple[np.ndarray, np.ndarray]:
     """The first few images of each of these classes, and what they are."""
     rows = [np.flatnonzero(labels == label)[:EACH] for label in letters]
     return images[np.concatenate(rows)], np.repeat([*letters.values()], [len(row) for row in rows])

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import LettergpuError, brief
 from . import SIDE
+from .idx import Images
 from .splits import Split
 
 MOST_IMAGES = 1_000_000  # the largest of EMNIST's files, byclass's, has 697,932
@@ -22,12 +23,12 @@ SHAPES = ((SIDE * SIDE,), (SIDE, SIDE), (SIDE, SIDE, 1), (1, SIDE, SIDE))  # of 
 class Table:
     """A part of the letters in a file or a folder.
 
-    images: uint8 (n, 28, 28) as they lie there, or for each a picture: its path, or what its file holds.
+    images: uint8 (n, 28, 28) as they lie there, or left there, or for each a picture: its path, or what its file holds.
     labels: (n,) as they stand there, int64 or text. path: of the file. unit, start: how rows are called and counted.
     names: of the labels 0, 1, ..., where the file tells them.
     """
 
-    images: np.ndarray | Sequence[Path | bytes]
+    images: Images | Sequence[Path | bytes]
     labels: np.ndarray
     path: Path
     unit: str = "row"

@@ -10,13 +10,15 @@ from typing import Any, NamedTuple
 from array_api_compat import array_namespace, device
 
 from ..backends.dispatch import dispatched
-from ..randomness import PURPOSES
+from ..randomness import PURPOSES, WHOLE
 
 MULTIPLIERS = 0xD2511F53, 0xCD9E8D57  # of the first and the third word of a counter
 WEYL = 0x9E3779B9, 0xBB67AE85  # what the key grows by each round
 PHILOX_ROUNDS = 10
 SHUFFLE_ROUNDS = 12  # with 8 of them neighbours already part as by chance, where the sides are near each other
 WORD = 0xFFFFFFFF
+BLOCK, WINDOW = 256, 131_072  # neighbours that stay near each other, and how many are shuffled at once, beyond WHOLE
+EPOCHS = 1 << 20  # more than a training can have
 
 
 class Stream(NamedTuple):
@@ -62,6 +64,26 @@ def _product(word: Any, factor: int) -> tuple[Any, Any]:
     low = word * (factor & 0xFFFF)
     high = word * (factor >> 16) + (low >> 16)
     return high >> 16, (high & 0xFFFF) << 16 | low & 0xFFFF
+
+
+def shuffled(rows: Any, of: Stream) -> Any:
+    """Rows (n,), int64, in the order of an epoch.
+
+    More than WHOLE of them are of a file that memory may not hold, and of which neighbours are read at once. So of
+    these the blocks are permuted, and then the rows of each window, which has blocks from everywhere.
+    """
+    xp, there, count = array_namespace(rows), device(rows), rows.shape[0]
+    if count <= WHOLE:
+        return xp.take(rows, permutation(xp.arange(count, dtype=xp.int64, device=there), of))
+    numbers = xp.arange(max(WINDOW, count // BLOCK), dtype=xp.int64, device=there)
+    order, even = xp.asarray(rows, copy=True), count // BLOCK * BLOCK
+    blocks = xp.reshape(order[:even], (-1, BLOCK))
+    order[:even] = xp.reshape(xp.take(blocks, permutation(numbers[: even // BLOCK], of), axis=0), (-1,))
+    for window, begin in enumerate(range(0, count, WINDOW), 1):
+        end = min(begin + WINDOW, count)
+        places = permutation(numbers[: end - begin], of._replace(epoch=of.epoch + window * EPOCHS))
+        order[begin:end] = xp.take(order[begin:end], places)
+    return order
 
 
 def permutation(numbers: Any, of: Stream) -> Any:

@@ -128,7 +128,7 @@ def multi_angle(network: Network, test: Examples) -> dict[str, float]:
     probabilities = LOSSES[network.loss].probabilities
     for start in range(0, len(test), CHUNK):
         part = test.take(np.arange(start, min(start + CHUNK, len(test))))
-        images, rows = place.put(part.images.reshape(-1, SIDE * SIDE)), xp.arange(len(part), device=place.handle)
+        images, rows = place.put(np.asarray(part.flat)), xp.arange(len(part), device=place.handle)
         labels, total = place.put(part.labels), 0.0
         for angle in ANGLES:
             maps = rotations(np.full(len(part), np.radians(angle)), SIDE, SIDE)

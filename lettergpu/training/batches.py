@@ -9,13 +9,15 @@ from array_api_compat import array_namespace, device
 from ..backends.device import CPU, Device
 from ..backends.dispatch import dispatched
 from ..config import Config
+from ..data.idx import Images, Mapped
 from ..data.letters import Examples
-from ..nn.draws import permutation, stream
+from ..nn.draws import shuffled, stream
 from ..nn.pixels import assemble
 from ..nn.warps import composed, moment_frames
 from .distortions import draw_maps
 
 PIECE = 8192  # rows held as floats at once: a larger batch goes through the network in pieces
+STRETCH = 131_072  # rows whose maps are drawn at once, and that are read ahead of a file
 
 
 class Part(NamedTuple):
@@ -34,6 +36,14 @@ class Part(NamedTuple):
     def last(self) -> bool:
         """Whether it ends with this piece."""
         return self.before + self.rows == self.batch
+
+
+class Stretch(NamedTuple):
+    """What of an epoch is drawn at once: batches, or a part of one. rows, steps: which of one network's."""
+
+    parts: list[Part]
+    rows: slice
+    steps: slice
 
 
 class Window(NamedTuple):
@@ -63,57 +73,97 @@ class Batches:
 
     letters: of the host, and `rows` those of them to train on. Images go to the device as bytes, once; the order of an
     epoch and its maps are drawn there, and nothing is sent. Images that it has no room for stay on the host, and are
-    `streamed`: the order comes back once an epoch, and each piece's images are sent while it computes.
+    `streamed`: the order comes back, and each piece's images are sent while it computes. An epoch is drawn stretch by
+    stretch, as all of its maps may take more room than the letters; of images that stay in their file those of a
+    stretch are read then, in the order of the file, and go to the device.
     frames: the `moment_frames` of all letters, or None. parts: the pieces of every epoch. count: of the rows of all its
-    networks. number: (1,) int64, on the device, how many batches of the epoch are done: who trains on one adds 1.
+    networks. number: (1,) int64, on the device, how many batches of the stretch are done: who trains on one adds 1.
     """
 
     def __init__(self, letters: Examples, rows: np.ndarray, config: Config, device: Device, dtype: Any):
         self.config, self.device, self.dtype = config, device, dtype
         xp, count = device.namespace, len(rows)
         self.size = config.batch_size or count  # of a batch of one network, but for the last one
-        self.parts = list(_parts(count, self.size))
+        self._stretches = list(_stretches(count, self.size, STRETCH // config.ensemble))
+        self.parts = [part for stretch in self._stretches for part in stretch.parts]
+        self._begins = {part: parts[0].before for parts, _, _ in self._stretches for part in parts}
         self.steps = sum(part.last for part in self.parts)
         self.count = config.ensemble * count
         self.images = device.put_if_it_fits(letters.flat)
         self.labels = device.put(letters.labels)
         self.weights = placed(letters.weights, device, dtype)
         self.streamed = isinstance(self.images, np.ndarray) and xp is not CPU.namespace
+        self._file = self.images if isinstance(self.images, Mapped) else None
+        if self._file is not None:
+            longest = max(stretch.rows.stop - stretch.rows.start for stretch in self._stretches)
+            shape = (config.ensemble * longest, self._file.shape[1])
+            self.images = xp.empty(shape, dtype=xp.uint8, device=device.handle)
         self.number = xp.zeros(1, dtype=xp.int64, device=device.handle)
         whole = self.parts[0].batch == count
         # the order of a whole is of no consequence but for the way through memory
         self.rows, self._shuffled = device.put(np.sort(rows) if whole else rows), config.shuffle and not whole
-        self._numbers = xp.arange(count, dtype=xp.int64, device=device.handle)
         self.frames = device.put(_frames(letters.images)) if config.moment_norm else None
-        self._places = device.put(_in_parts(config.ensemble, count, self.size)) if config.ensemble > 1 else None
-        self._drawn: tuple[Any, ...] = ()  # an epoch's order, labels, rates and maps, always the same arrays
+        self._places: dict[int, Any] = {}  # by the rows of a stretch
+        if config.ensemble > 1:
+            lengths = {sum(part.rows for part in parts): parts for parts, _, _ in self._stretches}
+            self._places = {rows: device.put(_in_parts(config.ensemble, parts)) for rows, parts in lengths.items()}
+        # a stretch's order, labels, rates and maps, and of a file where the images are; always the same arrays
+        self._drawn: tuple[Any, ...] = ()
 
     def draw(self, epoch: int, rates: Any) -> None:
-        """Draw the order and the maps of an epoch, whose pieces are then to be had; the first one is 1.
+        """Draw the order of an epoch, and what its first stretch takes; the first epoch is 1.
 
         rates: (steps,), the learning rates of its batches, on the device.
         """
-        xp, seeds = self.device.namespace, self.config.seeds
         self.device.use()
-        orders = [self._order_of(seed, epoch) for seed in seeds]
+        self._orders = [self._order_of(seed, epoch) for seed in self.config.seeds]
+        self._draw_stretch(self._stretches[0], epoch, rates)
+
+    def stretches(self, epoch: int, rates: Any) -> Iterator[list[Part]]:
+        """Draw an epoch; the parts of it whose pieces are to be had, again and again, until it has ended."""
+        self.draw(epoch, rates)
+        yield self._stretches[0].parts
+        for stretch in self._stretches[1:]:
+            self._draw_stretch(stretch, epoch, rates)
+            yield stretch.parts
+
+    def _draw_stretch(self, stretch: Stretch, epoch: int, rates: Any) -> None:
+        xp, seeds = self.device.namespace, self.config.seeds
+        orders = [order[stretch.rows] for order in self._orders]
         maps = [self._maps_of(order, seed, epoch) for order, seed in zip(orders, seeds, strict=True)]
-        order, moves = orders[0], maps[0]
-        if self._places is not None:
-            order = xp.take(xp.concat(orders), self._places)
-            moves = xp.take(xp.concat(maps), self._places, axis=0) if moves.shape[0] else moves
-        drawn = order, xp.take(self.labels, order), rates, moves
+        order, moves = xp.concat(orders), maps[0]
+        if self._places:
+            places = self._places[orders[0].shape[0]]
+            order = xp.take(order, places)
+            moves = xp.take(xp.concat(maps), places, axis=0) if moves.shape[0] else moves
+        drawn = [order, xp.take(self.labels, order), xp.asarray(rates[stretch.steps], copy=True), moves]
+        if self._file is not None:
+            drawn.append(self._read(self._file, stretch, order))
         for kept, new in zip(self._drawn, drawn, strict=False):
-            kept[...] = new
-        self._drawn = self._drawn or (*drawn[:2], xp.asarray(rates, copy=True), moves)
+            kept[: new.shape[0], ...] = new
+        self._drawn = self._drawn or tuple(drawn)
         self.number[...] = 0
         if self.streamed:
             self._sent, self._order_here = 0, self.device.fetch(order)
+
+    def _read(self, file: Mapped, stretch: Stretch, order: Any) -> Any:
+        """Take the images of these rows from their file; where each is now. The next stretch's are read meanwhile."""
+        fetch, xp = self.device.fetch, self.device.namespace
+        rows, places = np.unique(fetch(order), return_inverse=True)
+        if stretch.rows.start == 0:
+            file.expect(rows)
+        ahead = slice(stretch.rows.stop, min(stretch.rows.stop + STRETCH, self.rows.shape[0]))
+        for begin in range(0, len(rows), PIECE):
+            some = self.device.put(file[rows[begin : begin + PIECE]])
+            self.images[begin : begin + some.shape[0], ...] = some
+        file.expect(np.concatenate([fetch(order[ahead]) for order in self._orders]))
+        return xp.reshape(self.device.put(places.astype(np.int64)), (-1,))
 
     def _order_of(self, seed: int, epoch: int) -> Any:
         """The rows in one network's order of an epoch."""
         if not self._shuffled:
             return self.rows
-        return self.device.namespace.take(self.rows, permutation(self._numbers, stream(seed, "order", epoch)))
+        return shuffled(self.rows, stream(seed, "order", epoch))
 
     def _maps_of(self, order: Any, seed: int, epoch: int) -> Any:
         """The maps of `moved` of these rows, (n, 2, 3) or with bends; of none if nothing moves them."""
@@ -129,18 +179,18 @@ class Batches:
         return xp.astype(maps, self.dtype, copy=False)
 
     def piece(self, part: Part) -> Piece:
-        """That part of the batch whose number is reached, in the epoch that was drawn last."""
+        """That part of the batch whose number is reached, in the stretch that was drawn last."""
         xp, members = self.device.namespace, self.config.ensemble
-        rows = Window(members * self.size, members * part.before, members * part.rows)
-        places = [rows, rows, Window(1, 0, 1), rows if self._drawn[3].shape[0] else Window(0, 0, 0)]
-        order, labels, rate, maps = windows(self.number, self._drawn, places)
+        rows = Window(members * self.size, members * (part.before - self._begins[part]), members * part.rows)
+        places = [rows, rows, Window(1, 0, 1), rows if self._drawn[3].shape[0] else Window(0, 0, 0), rows]
+        order, labels, rate, maps, *here = windows(self.number, self._drawn, places[: len(self._drawn)])
         weights = None if self.weights is None else xp.take(self.weights, order)
         source = self.images
         if self.streamed:
             source = self.device.put(self.images[self._order_here[self._sent :][: rows.rows]])
             self._sent += rows.rows
             order = xp.arange(rows.rows, device=self.device.handle)
-        x = assemble(source, order, maps, self.dtype)
+        x = assemble(source, here[0] if here else order, maps, self.dtype)
         if members > 1:
             x = xp.reshape(x, (members, part.rows, x.shape[1]))
         return Piece(x, labels, rate, weights)
@@ -162,10 +212,25 @@ def placed(weights: np.ndarray | None, device: Device, dtype: Any) -> Any:
     return None if weights is None else device.namespace.astype(device.put(weights), dtype)
 
 
-def _frames(images: np.ndarray) -> np.ndarray:
+def _frames(images: Images) -> np.ndarray:
     """The maps of `moment_frames` of images of any number, (n, 2, 3)."""
-    starts = range(0, len(images), PIECE)  # all at once, they would take four times their room
-    return np.concatenate([moment_frames(images[start : start + PIECE], np.float32) for start in starts])
+    frames = np.empty((len(images), 2, 3), np.float32)
+    for start in range(0, len(images), PIECE):  # all at once, they would take four times their room
+        frames[start : start + PIECE] = moment_frames(images[start : start + PIECE], np.float32)
+    return frames
+
+
+def _stretches(count: int, size: int, most: int) -> Iterator[Stretch]:
+    """Batches of `size` rows, as many as have at most `most` rows, or the pieces of a larger one likewise."""
+    several, each = max(1, most // size), max(1, most // PIECE)  # batches, or pieces of one, at a time
+    for begin in range(0, count, several * size):
+        parts, step = list(_parts(min(several * size, count - begin), size)), begin // size
+        pieces = len(parts) if size <= most else each
+        for first in range(0, len(parts), pieces):
+            some = parts[first : first + pieces]
+            end = begin + sum(part.rows for part in some)
+            yield Stretch(some, slice(begin, end), slice(step, step + max(1, sum(part.last for part in some))))
+            begin = end
 
 
 def _parts(count: int, size: int) -> Iterator[Part]:
@@ -176,13 +241,14 @@ def _parts(count: int, size: int) -> Iterator[Part]:
             yield Part(before, min(PIECE, batch - before), batch)
 
 
-def _in_parts(members: int, count: int, size: int) -> np.ndarray:
-    """The places (members * count,) of `members` rows of numbers one after another, as an epoch takes them.
+def _in_parts(members: int, parts: Sequence[Part]) -> np.ndarray:
+    """The places (members * rows,) of `members` rows of numbers one after another, as these parts take them.
 
     What each member has of the first part, member by member, then of the second, and so on.
     """
+    count = sum(part.rows for part in parts)
     places, begin, found = np.arange(members * count).reshape(members, count), 0, []
-    for part in _parts(count, size):
+    for part in parts:
         found.append(places[:, begin : begin + part.rows].ravel())
         begin += part.rows
     return np.concatenate(found)

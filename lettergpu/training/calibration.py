@@ -9,13 +9,16 @@ import math
 
 import numpy as np
 
+from ..data.idx import Images
 from ..nn.losses import LOSSES
 from ..nn.network import Network
 
+MOST = 200_000  # images to tell by
+PIECE = 8192  # of them whose losses are computed at once
 HIGHEST = 10.0  # a temperature lies between this and its inverse
 
 
-def calibrate(network: Network, images: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
+def calibrate(network: Network, images: Images, labels: np.ndarray, weights: np.ndarray) -> float:
     """Divide the last layer of a network by the temperature of the lowest loss; return it.
 
     images: uint8 (n, 28, 28), labels: (n,), weights: (classes,), how much an image of each class counts; on the host.
@@ -28,7 +31,9 @@ def calibrate(network: Network, images: np.ndarray, labels: np.ndarray, weights:
     outcome = LOSSES[network.loss].outcome
 
     def loss(logarithm: float) -> float:
-        return float(np.sum(outcome(logits * math.exp(-logarithm), labels, weights, len(labels)).losses))
+        scale, pieces = math.exp(-logarithm), [slice(at, at + PIECE) for at in range(0, len(labels), PIECE)]
+        losses = [outcome(logits[piece] * scale, labels[piece], weights, len(labels)).losses for piece in pieces]
+        return float(np.sum(np.concatenate(losses)))
 
     widest = math.log(HIGHEST)
     temperature = math.exp(minimize_scalar(loss, bounds=(-widest, widest), method="bounded").x)

@@ -11,6 +11,7 @@ import numpy as np
 from ..backends.device import Device, Repeated, one_by_one
 from ..backends.libraries import resolve
 from ..config import Config
+from ..data.idx import Images
 from ..data.letters import Examples, Letters
 from ..errors import LettergpuError
 from ..nn.losses import LOSSES, weighed
@@ -130,7 +131,7 @@ class Trainer:
 
     letters: of the host; rows: those of them to train on, held: those to validate on. An epoch is its steps, one after
     another. A step asks nothing of the host, which may thus record it once and have it repeated: all that it reads and
-    writes is on the device before the epoch begins, and so is its number.
+    writes is on the device before the stretch begins, and so is its number.
     rates: (epochs, steps), the learning rate of every step, on the host.
     """
 
@@ -148,7 +149,7 @@ class Trainer:
         parameters = self.network.parameters
         self.batches = Batches(letters, rows, config, device, parameters.dtype)
         epochs, steps = range(1, config.epochs + 1), self.batches.steps
-        self.rates = np.asarray([list(learning_rates(config, epoch, steps)) for epoch in epochs]).reshape(-1, steps)
+        self.rates = np.stack([np.fromiter(learning_rates(config, epoch, steps), float, steps) for epoch in epochs])
         self._rates = xp.astype(device.put(self.rates), parameters.dtype)
         self.optimizer = Momentum(
             parameters,
@@ -170,7 +171,7 @@ class Trainer:
         self.tally = Tally(config.ensemble * max(part.rows for part in self.batches.parts), self.weights)
         self.held_tally = Tally(min(CHUNK, len(held)), self.weights)
         self._steps = self._repeated(self.step, self.batches.streamed)
-        self._validation = self._repeated(self._validate, isinstance(self.held_images, np.ndarray))
+        self._validation = self._repeated(self._validate, isinstance(self.held_images, Images))
 
     def _repeated(self, work: Callable[[Any], None], streamed: bool) -> Repeated:
         return one_by_one(work) if streamed else self.device.repeated(work)
@@ -186,14 +187,14 @@ class Trainer:
 
     def train(self, epoch: int, on_batch: Callable[[int], None] = lambda images: None) -> tuple[float, float]:
         """One pass over the training set; its mean loss and accuracy. The device is asked only at the end."""
-        self.batches.draw(epoch, self._rates[epoch - 1, :])
         self.tally.clear()
-        for part in self._steps(self.batches.parts):
-            on_batch(self.config.ensemble * part.rows)
+        for parts in self.batches.stretches(epoch, self._rates[epoch - 1, :]):
+            for part in self._steps(parts):
+                on_batch(self.config.ensemble * part.rows)
         return self.tally.means(self.batches.count)
 
     def step(self, part: Part) -> None:
-        """Learn from the batch whose number is reached in the epoch that was drawn, or from a part of it."""
+        """Learn from the batch whose number is reached in the stretch that was drawn, or from a part of it."""
         network, piece = self.network, self.batches.piece(part)
         logits = network.forward(piece.x, keep=True)  # (rows, classes), or (members, rows, classes)
         rows = self.device.namespace.reshape(logits, (-1, logits.shape[-1]))

@@ -9,6 +9,7 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from ..backends.dispatch import dispatched
+from ..data.idx import Images
 from ..data.letters import Examples
 from ..errors import LettergpuError
 from ..nn.losses import LOSSES, Outcome, weighed
@@ -106,7 +107,7 @@ def tally_answers(
 
 
 def evaluate(
-    network: Network, images: np.ndarray, labels: np.ndarray, on_batch: Callable[[int], None] = lambda images: None
+    network: Network, images: Images, labels: np.ndarray, on_batch: Callable[[int], None] = lambda images: None
 ) -> Evaluation:
     """The network's answers to uint8 images (n, 28, 28) with labels (n,), on the host.
 

@@ -20,6 +20,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..backends.device import Device
 from ..config import Config
 from ..data.letters import Examples, Letters
@@ -27,7 +29,7 @@ from ..errors import LettergpuError
 from ..files import held, replacing, unwritable
 from ..nn.network import Network
 from . import checkpoint
-from .calibration import calibrate
+from .calibration import MOST, calibrate
 from .history import CSV, METRICS, SETTINGS, SUMMARY, Events, read_metrics, read_summary, require, write_metrics
 from .loop import EpochReport, State, class_weights
 from .metrics import Evaluation, evaluate
@@ -216,9 +218,11 @@ class Run:
         rows, held = letters.hold_out(self.config.validation, self.config.seed)
         if self.config.calibrate:
             counts = class_weights(letters.train.labels[rows], len(letters.classes), self.config.class_weight)
-            calibrate(network, letters.train.images[held], letters.train.labels[held], counts)
+            judged = letters.train.take(np.sort(held)[:: len(held) // MOST + 1])
+            calibrate(network, judged.images, judged.labels, counts)
         checkpoint.save(self.folder / checkpoint.BEST, network, self.config, self.fingerprint)
-        parts = {"train": letters.train.take(rows), "validation": letters.train.take(held), "test": letters.test}
+        learnt, validated = (letters.train.take(np.sort(part)) for part in (rows, held))  # as they lie in the file
+        parts = {"train": learnt, "validation": validated, "test": letters.test}
         alone = [network.member(number) for number in range(network.members)] if network.members > 1 else []
         told = before_and_after(letters, self.parent.network, network) if self.parent else {}
         asked = [*((network, part) for part in parts.values()), *((member, letters.test) for member in alone)]

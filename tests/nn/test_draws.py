@@ -6,7 +6,8 @@ from conftest import numpy_by
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lettergpu.nn.draws import Stream, permutation, philox, sides, stream, uniforms
+from lettergpu.nn import draws
+from lettergpu.nn.draws import Stream, permutation, philox, shuffled, sides, stream, uniforms
 
 KNOWN = [  # kat_vectors of the authors' Random123: counter, key, words
     ("00000000 00000000 00000000 00000000", "00000000 00000000", "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
@@ -91,3 +92,36 @@ def test_any_number_comes_to_any_place_and_neighbours_part(count):
     each = apart.size / (count - 1)
     assert abs(((distances - each) ** 2 / each).sum() - count) < 6 * (2 * count) ** 0.5
     assert (np.diff(drawn[0]) == 1).sum() < 10
+
+
+@pytest.fixture
+def in_blocks(monkeypatch):
+    """Blocks of 8 and windows of 64 for all of more than 100."""
+    for name, value in {"WHOLE": 100, "BLOCK": 8, "WINDOW": 64}.items():
+        monkeypatch.setattr(draws, name, value)
+
+
+@pytest.mark.parametrize("count", [101, 128, 1000, 1003])
+def test_many_rows_are_shuffled_window_by_window_of_blocks_from_everywhere(count, in_blocks, device):
+    of = stream(3, "order", 7)
+    order = device.fetch(shuffled(device.put(np.arange(count) + 5), of)) - 5
+    np.testing.assert_array_equal(np.sort(order), np.arange(count))
+    for begin in range(0, count - count % 64, 64):  # each window has whole blocks alone, but for the last one
+        blocks, rows = np.unique(order[begin : begin + 64] // 8, return_counts=True)
+        assert (len(blocks), set(rows)) == (8, {8})
+    with numpy_by(None):
+        np.testing.assert_array_equal(order, shuffled(np.arange(count), of))
+    windows = [(order[begin : begin + 64] % 8).tobytes() for begin in range(0, count - 63, 64)]
+    assert len(set(windows)) == len(windows)  # none is shuffled as another
+    assert (shuffled(np.arange(count), stream(3, "order", 8)) != order).any()
+
+
+def test_a_row_of_many_may_come_anywhere(in_blocks):
+    places = np.stack([np.argsort(shuffled(np.arange(1000), stream(seed, "order", 1))) for seed in range(300)])
+    assert places.min(axis=0).max() < 100
+    assert places[:, :1000].max(axis=0).min() > 900
+
+
+def test_rows_that_are_few_enough_are_shuffled_all_at_once(in_blocks):
+    of = stream(3, "order", 7)
+    np.testing.assert_array_equal(shuffled(np.arange(100), of), permutation(np.arange(100), of))
