@@ -11,6 +11,7 @@ summary.json       once it has ended or diverged
 The command line puts loss.png, confusion.png and misclassified.png beside them.
 """
 
+import gc
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -212,6 +213,7 @@ class Run:
         is written, which says that a run has ended.
         """
         assert self.state is not None
+        gc.collect()  # what trained refers to itself, and would keep its letters and its frames until much later
         last = checkpoint.read(self.folder / checkpoint.LAST, device).network
         network = last.with_parameters(self.state.best_parameters).folded()
         network.views = self.config.views
