@@ -433,33 +433,39 @@ void set_gradients(const float* x, const float* delta, float* weight_gradient, f
 
 // z <- (z - its mean) / sqrt(its variance + epsilon), node by node; value <- g(y), slope <- g'(y), y = scale z + bias.
 // factor <- scale / sqrt(variance + epsilon); the running mean and variance go `pace` of the way to the batch's, or all
-// of it where the running variance is 0
-void normalised(float* z, const float* scale, const float* bias, float* mean, float* variance, float* factor,
-                float* value, float* slope, Index rows, Index nodes, int activation, float leak, float epsilon,
-                float pace) {
+// of it where the running variance is 0. given_mean, given_variance: those of the batch where z is not all of it, or none
+void normalised(float* z, const float* given_mean, const float* given_variance, const float* scale, const float* bias,
+                float* mean, float* variance, float* factor, float* value, float* slope, Index rows, Index nodes,
+                int activation, float leak, float epsilon, float pace) {
     in_parts(nodes, STRIP, [=](Index first, Index end) {
         const Flushing flushing;
         const Index width = end - first;
         double sums[STRIP] = {}, squares[STRIP] = {};
         alignas(64) float middle[STRIP] = {}, per[STRIP] = {}, scales[STRIP] = {}, biases[STRIP] = {};
+        float spread[STRIP] = {};
         alignas(64) float y[STRIP] = {}, g[STRIP], s[STRIP];
         std::memcpy(scales, scale + first, width * 4);
         std::memcpy(biases, bias + first, width * 4);
-        for (Index row = 0; row < rows; row++)
-            for (Index j = 0; j < width; j++) sums[j] += z[row * nodes + first + j];
-        for (Index j = 0; j < width; j++) middle[j] = float(sums[j] / double(rows));
-        for (Index row = 0; row < rows; row++)
-            for (Index j = 0; j < width; j++) {
-                const float away = z[row * nodes + first + j] - middle[j];
-                squares[j] += away * away;
-            }
+        if (given_mean) {
+            std::memcpy(middle, given_mean + first, width * 4);
+            std::memcpy(spread, given_variance + first, width * 4);
+        } else {
+            for (Index row = 0; row < rows; row++)
+                for (Index j = 0; j < width; j++) sums[j] += z[row * nodes + first + j];
+            for (Index j = 0; j < width; j++) middle[j] = float(sums[j] / double(rows));
+            for (Index row = 0; row < rows; row++)
+                for (Index j = 0; j < width; j++) {
+                    const float away = z[row * nodes + first + j] - middle[j];
+                    squares[j] += away * away;
+                }
+            for (Index j = 0; j < width; j++) spread[j] = float(squares[j] / double(rows));
+        }
         for (Index j = 0; j < width; j++) {
-            const float spread = float(squares[j] / double(rows));
             const float step = variance[first + j] == 0.0f ? 1.0f : pace;
-            per[j] = 1.0f / std::sqrt(spread + epsilon);
+            per[j] = 1.0f / std::sqrt(spread[j] + epsilon);
             factor[first + j] = scales[j] * per[j];
             mean[first + j] += step * (middle[j] - mean[first + j]);
-            variance[first + j] += step * (spread - variance[first + j]);
+            variance[first + j] += step * (spread[j] - variance[first + j]);
         }
         for (Index row = 0; row < rows; row++) {
             const Index at = row * nodes + first;

@@ -22,6 +22,10 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell has it ignored
         signal.signal(signal.SIGINT, stop)
     try:
+        from .backends.ranks import share_cores
+
+        share_cores()
+
         from .cli import main as run
 
         run()

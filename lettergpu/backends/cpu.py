@@ -16,6 +16,7 @@ import numpy as np
 
 from ..data import SIDE
 from . import compiled
+from .ranks import cores
 
 NAMES = "identity", "sigmoid", "tanh", "relu", "leaky_relu", "swish", "mish", "tanhexp"  # as host.cpp's enum Activation
 
@@ -26,7 +27,7 @@ SIGNATURES = {
     "gradient_before": [P, P, P, N],
     "set_gradients": [P, P, P, P, FLAG, N, N, N],
     "gradient_of_input": [P, P, P, N, N, N],
-    "normalised": [P, P, P, P, P, P, P, P, N, N, FLAG, F, F, F],
+    "normalised": [P, P, P, P, P, P, P, P, P, P, N, N, FLAG, F, F, F],
     "gradient_before_normalised": [P, P, P, P, P, P, P, FLAG, N, N],
     "momentum_step": [P, P, P, N, N, F, F, F, FLAG],
     "uniforms": [P, N, W, W, W, W, N, P],
@@ -60,7 +61,7 @@ def threads() -> int:
     wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     if wanted.isdecimal() and int(wanted):
         return int(wanted)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores()
 
 
 def _at(*arrays: Any) -> list[Any]:
@@ -143,13 +144,26 @@ def gradient_of_input(delta: Any, weight: Any) -> Any:
 
 
 def normalised(
-    z: Any, scale: Any, bias: Any, mean: Any, variance: Any, activation: Any, *, epsilon: float, pace: float
+    z: Any,
+    scale: Any,
+    bias: Any,
+    mean: Any,
+    variance: Any,
+    activation: Any,
+    ranks: Any,
+    *,
+    epsilon: float,
+    pace: float,
+    moments: Any,
 ) -> Any:
-    if not z.size or activation.name not in NAMES or not (host := _host(z, scale, bias, mean, variance)):
+    shared = ranks.size > 1
+    suits = (z.size or shared) and activation.name in NAMES
+    if not suits or not (host := _host(z, scale, bias, mean, variance)):
         return NotImplemented
+    of_all = moments(z, ranks) if shared else (None, None)
     value, slope, factor = np.empty_like(z), np.empty_like(z), np.empty_like(scale)
     numbers = *z.shape[-2:], NAMES.index(activation.name), activation.leak, epsilon, pace
-    for arrays in _members(z.ndim == 3, z, scale, bias, mean, variance, factor, value, slope):
+    for arrays in _members(z.ndim == 3, z, *of_all, scale, bias, mean, variance, factor, value, slope):
         host.normalised(*_at(*arrays), *numbers)
     return value, Slope(slope), z, factor
 
@@ -163,8 +177,9 @@ def gradient_before_normalised(
     scale_gradient: Any,
     bias_gradient: Any,
     add: bool,
+    ranks: Any,
 ) -> Any:
-    if not isinstance(kept, Slope) or gradient.shape != kept.values.shape:
+    if ranks.size > 1 or not isinstance(kept, Slope) or gradient.shape != kept.values.shape:
         return NotImplemented
     arrays = gradient, kept.values, standard, factor, scale_gradient, bias_gradient
     if not (host := _host(*arrays)):

@@ -142,9 +142,19 @@ def _product(a: Any, b: Any, out: Any = None, *, add: bool = False) -> Any:
 
 
 def normalised(
-    z: Any, scale: Any, bias: Any, mean: Any, variance: Any, activation: Any, *, epsilon: float, pace: float
+    z: Any,
+    scale: Any,
+    bias: Any,
+    mean: Any,
+    variance: Any,
+    activation: Any,
+    ranks: Any,
+    *,
+    epsilon: float,
+    pace: float,
+    moments: Any,
 ) -> Any:
-    if not z.size or not known(activation) or not _alike(z, scale, bias, mean, variance):
+    if ranks.size > 1 or not z.size or not known(activation) or not _alike(z, scale, bias, mean, variance):
         return NotImplemented
     value, slope, factor = cupy.empty_like(z), cupy.empty_like(z), cupy.empty_like(scale)
     numbers = (_computed_in(z)(number) for number in (epsilon, pace))
@@ -162,8 +172,9 @@ def gradient_before_normalised(
     scale_gradient: Any,
     bias_gradient: Any,
     add: bool,
+    ranks: Any,
 ) -> Any:
-    if not isinstance(kept, Slope):
+    if ranks.size > 1 or not isinstance(kept, Slope):
         return NotImplemented
     arrays = gradient, kept.values, standard, factor, scale_gradient, bias_gradient
     if not gradient.size or not known(activation) or not _alike(*arrays):

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..backends.ranks import launched
 from ..errors import LettergpuError
 from . import streams
 from .data import data_app
@@ -76,7 +77,8 @@ def _run() -> int:
     except LettergpuError as error:
         say(f"error: {error}")
     except UsageError as error:
-        if said := error.format_message():  # not where help was shown, as no command was given
+        said = error.format_message()  # nothing where help was shown, as no command was given
+        if said and launched().rank == 0:
             say(f"error: {said} See lettergpu --help")
     except MemoryError as error:
         from ..backends.device import shortage

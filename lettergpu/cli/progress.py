@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 from ..backends.device import Device
+from ..backends.ranks import ALONE, Ranks
 from ..config import Config
 from ..data.letters import Letters
 from ..errors import LettergpuError
@@ -30,11 +31,19 @@ def hush() -> None:
     BARS["disable"] = True
 
 
-def follow(run: Run, letters: Letters, device: Device, start: State | None = None, *, lines: bool = True) -> None:
+def follow(
+    run: Run,
+    letters: Letters,
+    device: Device,
+    start: State | None = None,
+    ranks: Ranks = ALONE,
+    *,
+    lines: bool = True,
+) -> None:
     """Train, recording and showing each epoch: a bar on a terminal, and with `lines` a line an epoch anywhere.
 
-    start: where a new run begins, if not with parameters that are drawn. Ctrl-C stops after the epoch, with its
-    checkpoint written; a second one stops at once.
+    start: where a new run begins, if not with parameters that are drawn. ranks: that train, of which this is number 0.
+    Ctrl-C stops after the epoch, with its checkpoint written; a second one stops at once.
     """
     config = run.config
     done = run.state.epoch if run.state else 0
@@ -50,7 +59,8 @@ def follow(run: Run, letters: Letters, device: Device, start: State | None = Non
     with bar, interruptible("Stopping after this epoch") as interrupted:
         bar.set_description_str(f"epoch {done + 1}/{config.epochs} ")
         try:
-            for report in fit(config, letters, device=device, state=run.state or start, on_batch=bar.update):
+            begun = {"state": run.state or start, "on_batch": bar.update, "ranks": ranks}
+            for report in fit(config, letters, device=device, **begun):
                 run.record(report)
                 if lines:
                     _say(_epoch_line(report, config))

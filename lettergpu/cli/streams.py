@@ -3,12 +3,15 @@
 import codecs
 import errno
 import os
+import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from ..errors import LettergpuError
 
+LAST_WORDS = "import sys; sys.stderr.buffer.write(sys.stdin.buffer.read())"
 CLOSED_PIPE = 1  # exit code where nobody reads on, as typer has it
 
 
@@ -39,6 +42,20 @@ def say(text: str) -> None:
     """A line to whoever sits there, if anybody does."""
     with suppress(OSError):
         print(" ".join(text.splitlines()), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def said_if_killed(text: str) -> Iterator[None]:
+    """Have a line said, should this process be killed meanwhile, by another one, which waits for its end."""
+    waiting = subprocess.Popen([sys.executable, "-ISc", LAST_WORDS], stdin=subprocess.PIPE, start_new_session=True)
+    assert waiting.stdin
+    with waiting:
+        waiting.stdin.write(f"{text}\n".encode(errors="surrogateescape"))
+        waiting.stdin.flush()
+        try:
+            yield
+        finally:
+            waiting.kill()
 
 
 def unwritten(stream: TextIO | None) -> OSError | None:

@@ -1,6 +1,8 @@
 """`lettergpu train`: every setting of Config is an option of it."""
 
 import os
+import shlex
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +28,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..backends.device import Device
+    from ..backends.ranks import Ranks
     from ..data.letters import Letters
     from ..training.checkpoint import Checkpoint
     from ..training.runs import Run
@@ -36,6 +39,7 @@ AUGMENT = f"rotate turns {TURNED}; affine turns, shifts, stretches, shears all; 
 
 
 def train(
+    context: typer.Context,
     data: Data = None,
     split: SplitName = None,
     orientation: Lying = None,
@@ -114,7 +118,16 @@ def train(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a network and evaluate it. The defaults are what is best in about a minute of CPU."""
+    """Train a network and evaluate it. The defaults are what is best in about a minute of CPU.
+
+    mpiexec -n 4 lettergpu train has four processes share the work.
+    """
+    from ..backends.libraries import installing, resolve
+    from ..backends.ranks import together
+
+    ranks = context.with_resource(together(installing("mpi")))
+    if ranks.rank:
+        return _assist(ranks)
     given = {
         "data": None if data is None else as_text(data),
         "split": split,
@@ -161,7 +174,6 @@ def train(
     if resume and (fixed := changes.keys() - MAY_CHANGE):
         raise LettergpuError(f"{option(min(fixed))}: it belongs to the run and cannot be changed on --resume")
 
-    from ..backends.libraries import resolve
     from ..reading.eyes import letters_of
     from ..training.runs import Run
     from . import progress
@@ -170,18 +182,19 @@ def train(
         progress.hush()
     if resume:
         with Run.resume(resume, changes, warm_restart=warm_restart) as run:
-            place, why = resolve(run.config.device, run.config.precision)
+            place, why = resolve(ranks.place(run.config.device), run.config.precision)
             letters = _mixed(letters_of(run.config, progress.preparing), run.config, run.parent)
             run.go_on_with(letters)
-            _follow(run, letters, place, why, quiet, as_json)
-        return
+            _follow(run, letters, place, why, quiet, as_json, ranks)
+        return None
     config, found = _begun(Config.from_file(recipe) if recipe else None, changes)
-    place, why = resolve(config.device, config.precision)
+    place, why = resolve(ranks.place(config.device), config.precision)
     own = letters_of(config, progress.preparing)
     letters = _mixed(own, config, found)
     config = replace(config, **letters.settings, old=getattr(letters, "old_source", config.old))
     with Run.create(out, config, letters, found) as run:
-        _follow(run, letters, place, why, quiet, as_json)
+        _follow(run, letters, place, why, quiet, as_json, ranks)
+    return None
 
 
 def _begun(recipe: Config | None, changes: dict[str, Any]) -> tuple[Config, "Checkpoint | None"]:
@@ -218,16 +231,32 @@ def _mixed(letters: "Letters", config: Config, found: "Checkpoint | None") -> "L
     return tuning.mixed(letters, old, found.network, config)
 
 
-def _follow(run: "Run", letters: "Letters", place: "Device", why: str, quiet: bool, as_json: bool) -> None:
+def _assist(ranks: "Ranks") -> None:
+    """Do what rank 0 asks for, which alone takes options, and Ctrl-C."""
+    import signal
+
+    from ..training.loop import assist
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    assist(ranks)
+
+
+def _follow(
+    run: "Run", letters: "Letters", place: "Device", why: str, quiet: bool, as_json: bool, ranks: "Ranks"
+) -> None:
     """Train, evaluate, and show both. why: that device."""
     from ..training import tuning
-    from . import console, progress
+    from . import console, progress, streams
     from .plots import draw_run
 
     if plain := not (quiet or as_json):
-        console.heading(run, letters, f"{place.name} ({why})")
+        each = f" in each of {ranks.size} processes" if ranks.size > 1 else ""
+        console.heading(run, letters, f"{place.name} ({why}){each}")
     start = tuning.begun(run.parent.network, letters.classes, run.config) if run.parent else None
-    progress.follow(run, letters, place, start, lines=plain)
+    folder = shlex.quote(str(run.folder))
+    killed = f"error: one of the processes was killed; any number of them go on with: lettergpu train --resume {folder}"
+    with streams.said_if_killed(killed) if ranks.size > 1 else nullcontext():
+        progress.follow(run, letters, place, start, ranks, lines=plain)
     summary = run.finish(letters, place, evaluating=progress.evaluating, draw=draw_run)
     console.answer(
         {"run": as_text(run.folder)} | summary, as_json, lambda: console.scores(summary, run), quiet and str(run.folder)

@@ -9,6 +9,7 @@ from typing import Any
 from array_api_compat import array_namespace
 
 from ..backends.dispatch import dispatched
+from ..backends.ranks import ALONE, Ranks
 from .activations import ACTIVATIONS, Activation
 
 EPSILON = 1e-5  # added to a variance
@@ -18,8 +19,11 @@ PACE = 0.05  # how far the running mean and variance go to a batch's own
 class Dense:
     """a = g(x W + b).
 
-    weight, weight_gradient: (fan_in, fan_out). bias, bias_gradient: (fan_out,). Any float dtype.
+    weight, weight_gradient: (fan_in, fan_out). bias, bias_gradient: (fan_out,). Any float dtype. ranks: the processes,
+    each of which has a share of every batch.
     """
+
+    ranks: Ranks = ALONE
 
     def __init__(self, weight: Any, bias: Any, weight_gradient: Any, bias_gradient: Any, activation: Activation):
         self.weight, self.bias = weight, bias
@@ -92,7 +96,7 @@ class NormalisedDense(Dense):
         z, _ = dense(x, self.weight, None, ACTIVATIONS["identity"], False)
         self.x = x
         a, self.kept, self.standard, self.factor = normalised(
-            z, self.scale, self.bias, self.mean, self.variance, self.activation
+            z, self.scale, self.bias, self.mean, self.variance, self.activation, self.ranks
         )
         return a
 
@@ -100,7 +104,7 @@ class NormalisedDense(Dense):
         """The gradient with respect to z = x W; those of scale and bias are set."""
         kept = self.kept, self.standard, self.factor
         return gradient_before_normalised(
-            gradient, *kept, self.activation, self.scale_gradient, self.bias_gradient, add
+            gradient, *kept, self.activation, self.scale_gradient, self.bias_gradient, add, self.ranks
         )
 
     def backward(self, delta: Any, *, add: bool = False, before: "Dense | None" = None) -> Any:
@@ -124,9 +128,32 @@ def dense(x: Any, weight: Any, bias: Any, activation: Activation, keep: bool) ->
     return activation.value(z), z
 
 
-@dispatched(epsilon=EPSILON, pace=PACE)
+def moments(z: Any, ranks: Ranks) -> tuple[Any, Any]:
+    """Mean and variance of each node, (fan_out,), over the rows of all ranks; z (rows, fan_out) are this one's.
+
+    From each one's own, which may have no rows: Chan, Golub, LeVeque 1979, "Updating formulae and a pairwise
+    algorithm for computing sample variances".
+    """
+    xp, rows = array_namespace(z), z.shape[-2]
+    if rows == 0:
+        mean = variance = xp.sum(z, axis=-2)
+    else:
+        mean = xp.mean(z, axis=-2)
+        away = z - mean[..., None, :]
+        away *= away
+        variance = xp.mean(away, axis=-2)
+    if ranks.size == 1:
+        return mean, variance
+    of_each = ranks.gather(xp.stack([xp.full_like(mean, rows), mean, variance]))
+    counts, means, variances = (of_each[:, i, ...] for i in range(3))  # (ranks, fan_out)
+    shares = counts / xp.sum(counts, axis=0)
+    mean = xp.sum(shares * means, axis=0)
+    return mean, xp.sum(shares * (variances + (means - mean) ** 2), axis=0)
+
+
+@dispatched(epsilon=EPSILON, pace=PACE, moments=moments)
 def normalised(
-    z: Any, scale: Any, bias: Any, mean: Any, variance: Any, activation: Activation
+    z: Any, scale: Any, bias: Any, mean: Any, variance: Any, activation: Activation, ranks: Ranks
 ) -> tuple[Any, Any, Any, Any]:
     """g(y) with y = scale standard + bias, and standard = (z - its mean) / sqrt(its variance + EPSILON), of each node.
 
@@ -134,9 +161,8 @@ def normalised(
     + EPSILON), (fan_out,). The running mean and variance are changed in place. z may be, too.
     """
     xp = array_namespace(z)
-    batch_mean = xp.mean(z, axis=-2)
+    batch_mean, batch_variance = moments(z, ranks)
     standard = z - batch_mean[..., None, :]
-    batch_variance = xp.mean(standard * standard, axis=-2)
     per_deviation = 1.0 / xp.sqrt(batch_variance + EPSILON)
     standard *= per_deviation[..., None, :]
     pace = PACE + (1.0 - PACE) * xp.astype(variance == 0, z.dtype)
@@ -156,10 +182,12 @@ def gradient_before_normalised(
     scale_gradient: Any,
     bias_gradient: Any,
     add: bool,
+    ranks: Ranks,
 ) -> Any:
     """The gradient with respect to z of `normalised` from that with respect to g(y), both (batch, fan_out).
 
-    factor: scale / sqrt(variance + EPSILON), (fan_out,). The gradients of scale and bias are set, or added to.
+    factor: scale / sqrt(variance + EPSILON), (fan_out,). The gradients of scale and bias are set, or added to: those of
+    this process's rows.
     """
     xp = array_namespace(gradient)
     delta = gradient_before(gradient, kept, activation)
@@ -170,7 +198,8 @@ def gradient_before_normalised(
     else:
         scale_gradient[...] = scales
         bias_gradient[...] = biases
-    scales, biases = (total[..., None, :] / delta.shape[-2] for total in (scales, biases))
+    totals = ranks.sum(xp.stack([scales, biases, xp.full_like(biases, delta.shape[-2])]))
+    scales, biases = (totals[i, ..., None, :] / totals[2, ..., None, :] for i in range(2))
     return (delta - standard * scales - biases) * factor[..., None, :]
 
 

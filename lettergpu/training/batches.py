@@ -8,6 +8,7 @@ from array_api_compat import array_namespace, device
 
 from ..backends.device import CPU, Device
 from ..backends.dispatch import dispatched
+from ..backends.ranks import ALONE, Ranks
 from ..config import Config
 from ..data.idx import Images, Mapped
 from ..data.letters import Examples
@@ -21,21 +22,18 @@ STRETCH = 131_072  # rows whose maps are drawn at once, and that are read ahead 
 
 
 class Part(NamedTuple):
-    """What a piece is of its batch: `rows` rows of `batch`, after the `before` first ones. Pieces alike are equal."""
+    """What a piece is of its batch of `batch` rows: `whole` of them. Pieces alike are equal.
+
+    rows: how many of them are this process's, after the `before` that it has of the batch's earlier pieces. first,
+    last: whether the batch begins or ends with it.
+    """
 
     before: int
     rows: int
+    whole: int
     batch: int
-
-    @property
-    def first(self) -> bool:
-        """Whether the batch begins with this piece."""
-        return self.before == 0
-
-    @property
-    def last(self) -> bool:
-        """Whether it ends with this piece."""
-        return self.before + self.rows == self.batch
+    first: bool
+    last: bool
 
 
 class Stretch(NamedTuple):
@@ -78,15 +76,20 @@ class Batches:
     stretch are read then, in the order of the file, and go to the device.
     frames: the `moment_frames` of all letters, or None. parts: the pieces of every epoch. count: of the rows of all its
     networks. number: (1,) int64, on the device, how many batches of the stretch are done: who trains on one adds 1.
+    ranks: the processes, each of which draws and gathers its share of every piece, and nothing of the others'.
     """
 
-    def __init__(self, letters: Examples, rows: np.ndarray, config: Config, device: Device, dtype: Any):
+    def __init__(
+        self, letters: Examples, rows: np.ndarray, config: Config, device: Device, dtype: Any, ranks: Ranks = ALONE
+    ):
         self.config, self.device, self.dtype = config, device, dtype
         xp, count = device.namespace, len(rows)
-        self.size = config.batch_size or count  # of a batch of one network, but for the last one
-        self._stretches = list(_stretches(count, self.size, STRETCH // config.ensemble))
+        size = config.batch_size or count
+        self._stretches = list(_stretches(count, size, STRETCH // config.ensemble, ranks))
         self.parts = [part for stretch in self._stretches for part in stretch.parts]
         self._begins = {part: parts[0].before for parts, _, _ in self._stretches for part in parts}
+        end = next(part for part in self.parts if part.last)
+        self.size = end.before + end.rows  # of this process's share of a batch of one network, but for the last one
         self.steps = sum(part.last for part in self.parts)
         self.count = config.ensemble * count
         self.images = device.put_if_it_fits(letters.flat)
@@ -103,6 +106,8 @@ class Batches:
         # the order of a whole is of no consequence but for the way through memory
         self.rows, self._shuffled = device.put(np.sort(rows) if whole else rows), config.shuffle and not whole
         self.frames = device.put(_frames(letters.images)) if config.moment_norm else None
+        own = [np.arange(begin, begin + part.rows) for begin, part in _parts(count, size, ranks)]
+        self._own = device.put(np.concatenate(own)) if ranks.size > 1 else None
         self._places: dict[int, Any] = {}  # by the rows of a stretch
         if config.ensemble > 1:
             lengths = {sum(part.rows for part in parts): parts for parts, _, _ in self._stretches}
@@ -160,10 +165,9 @@ class Batches:
         return xp.reshape(self.device.put(places.astype(np.int64)), (-1,))
 
     def _order_of(self, seed: int, epoch: int) -> Any:
-        """The rows in one network's order of an epoch."""
-        if not self._shuffled:
-            return self.rows
-        return shuffled(self.rows, stream(seed, "order", epoch))
+        """This process's rows in one network's order of an epoch."""
+        order = shuffled(self.rows, stream(seed, "order", epoch)) if self._shuffled else self.rows
+        return order if self._own is None else self.device.namespace.take(order, self._own)
 
     def _maps_of(self, order: Any, seed: int, epoch: int) -> Any:
         """The maps of `moved` of these rows, (n, 2, 3) or with bends; of none if nothing moves them."""
@@ -220,25 +224,31 @@ def _frames(images: Images) -> np.ndarray:
     return frames
 
 
-def _stretches(count: int, size: int, most: int) -> Iterator[Stretch]:
+def _stretches(count: int, size: int, most: int, ranks: Ranks) -> Iterator[Stretch]:
     """Batches of `size` rows, as many as have at most `most` rows, or the pieces of a larger one likewise."""
     several, each = max(1, most // size), max(1, most // PIECE)  # batches, or pieces of one, at a time
+    taken = 0  # of this process's rows
     for begin in range(0, count, several * size):
-        parts, step = list(_parts(min(several * size, count - begin), size)), begin // size
+        parts = [part for _, part in _parts(min(several * size, count - begin), size, ranks)]
+        step = begin // size
         pieces = len(parts) if size <= most else each
         for first in range(0, len(parts), pieces):
             some = parts[first : first + pieces]
-            end = begin + sum(part.rows for part in some)
-            yield Stretch(some, slice(begin, end), slice(step, step + max(1, sum(part.last for part in some))))
-            begin = end
+            end = taken + sum(part.rows for part in some)
+            yield Stretch(some, slice(taken, end), slice(step, step + max(1, sum(part.last for part in some))))
+            taken = end
 
 
-def _parts(count: int, size: int) -> Iterator[Part]:
-    """Each piece of each batch of `size` rows."""
+def _parts(count: int, size: int, ranks: Ranks) -> Iterator[tuple[int, Part]]:
+    """Each piece of each batch of `size` rows, and where in an epoch's order this process's rows of it begin."""
     for begin in range(0, count, size):
-        batch = min(size, count - begin)
-        for before in range(0, batch, PIECE):
-            yield Part(before, min(PIECE, batch - before), batch)
+        batch, before = min(size, count - begin), 0
+        for start in range(0, batch, PIECE):
+            whole = min(PIECE, batch - start)
+            first, end = ranks.share(whole)
+            part = Part(before, end - first, whole, batch, first=start == 0, last=start + whole == batch)
+            yield begin + start + first, part
+            before += part.rows
 
 
 def _in_parts(members: int, parts: Sequence[Part]) -> np.ndarray:

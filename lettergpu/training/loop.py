@@ -10,6 +10,7 @@ import numpy as np
 
 from ..backends.device import Device, Repeated, one_by_one
 from ..backends.libraries import resolve
+from ..backends.ranks import ALONE, Ranks
 from ..config import Config
 from ..data.idx import Images
 from ..data.letters import Examples, Letters
@@ -92,6 +93,7 @@ def fit(
     device: Device | None = None,
     state: State | None = None,
     on_batch: Callable[[int], None] = lambda images: None,
+    ranks: Ranks = ALONE,
 ) -> Iterator[EpochReport]:
     """Train a network, or an ensemble of them; yield a report after each epoch.
 
@@ -100,20 +102,23 @@ def fit(
 
     state: where an earlier training of the same configuration and letters stood; this one goes on from there
     and comes to the same parameters, bit for bit, on the same device. on_batch: called after each batch (or
-    piece of one) with its number of images, without waiting for the device.
+    piece of one) with its number of images, without waiting for the device. ranks: the processes that train it
+    together, of which this is rank 0, and the others `assist`.
     Raises Diverged if the loss becomes NaN or infinite, and LettergpuError if the letters cannot be split.
     """
     device = device or resolve(config.device, config.precision)[0]
     rows, held = letters.hold_out(config.validation, config.seed)
-    trainer = Trainer(config, letters.train, letters.classes, rows, held, device)
+    task = config, letters.train, letters.classes, rows, held
+    ranks.tell(task)
+    trainer = Trainer(*task, device, ranks)
     network = trainer.network
     state = trainer.begin(state)
     while not state.finished(config):
         began = time.perf_counter()
         epoch = state.epoch + 1
-        with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is told below, once
-            loss, accuracy = trainer.train(epoch, on_batch)
-            val_loss, val_accuracy = trainer.validate() if len(held) else (loss, accuracy)
+        with ranks.busy():
+            ranks.tell(state)
+            loss, accuracy, val_loss, val_accuracy = trainer.epoch(epoch, on_batch)
         if not (math.isfinite(loss) and math.isfinite(val_loss)):
             network.parameters[...] = device.put(state.best_parameters)
             raise Diverged(
@@ -123,13 +128,27 @@ def fit(
         state = state.after(*trainer.snapshot(), val_loss, keep_last=not config.patience)
         rate, seconds = float(trainer.rates[epoch - 1, -1]), time.perf_counter() - began
         yield EpochReport(epoch, loss, accuracy, val_loss, val_accuracy, rate, seconds, network, state)
+    ranks.end()
     network.parameters[...] = device.put(state.best_parameters)
+
+
+def assist(ranks: Ranks) -> None:
+    """Compute this process's share of what rank 0 trains, each epoch from where that stands, until there is no more."""
+    if task := ranks.tell():
+        config, letters, classes, rows, held = task
+        device = resolve(ranks.place(config.device), config.precision)[0]
+        trainer = Trainer(config, letters, classes, rows, held, device, ranks)
+        while state := ranks.tell():
+            trainer.begin(state)
+            with ranks.busy():
+                trainer.epoch(state.epoch + 1)
 
 
 class Trainer:
     """A network, what changes it, and the letters that it learns from and is validated on, all on one device.
 
-    letters: of the host; rows: those of them to train on, held: those to validate on. An epoch is its steps, one after
+    letters: of the host; rows: those of them to train on, held: those to validate on; of these and of each batch this
+    process takes its share among `ranks`. An epoch is its steps, one after
     another. A step asks nothing of the host, which may thus record it once and have it repeated: all that it reads and
     writes is on the device before the stretch begins, and so is its number.
     rates: (epochs, steps), the learning rate of every step, on the host.
@@ -143,11 +162,15 @@ class Trainer:
         rows: np.ndarray,
         held: np.ndarray,
         device: Device,
+        ranks: Ranks = ALONE,
     ):
         self.config, self.device, xp = config, device, device.namespace
+        self.ranks, self.held_count = ranks.on(device), len(held)
         self.network = Network.begun(config, classes, device, letters.flat.shape[1])
+        for layer in self.network.layers:
+            layer.ranks = self.ranks
         parameters = self.network.parameters
-        self.batches = Batches(letters, rows, config, device, parameters.dtype)
+        self.batches = Batches(letters, rows, config, device, parameters.dtype, ranks)
         epochs, steps = range(1, config.epochs + 1), self.batches.steps
         self.rates = np.stack([np.fromiter(learning_rates(config, epoch, steps), float, steps) for epoch in epochs])
         self._rates = xp.astype(device.put(self.rates), parameters.dtype)
@@ -159,6 +182,7 @@ class Trainer:
             l2=config.l2,
             decayed=self.network.weight_count,
         )
+        held = held[slice(*ranks.share(len(held)))]
         validation = letters.take(held)
         self.held_images = device.put_if_it_fits(validation.flat)
         self.held_labels = device.put(validation.labels)
@@ -174,7 +198,8 @@ class Trainer:
         self._validation = self._repeated(self._validate, isinstance(self.held_images, Images))
 
     def _repeated(self, work: Callable[[Any], None], streamed: bool) -> Repeated:
-        return one_by_one(work) if streamed else self.device.repeated(work)
+        alone = self.ranks.size == 1  # whether NCCL's sums may be recorded was not tried
+        return self.device.repeated(work) if alone and not streamed else one_by_one(work)
 
     def begin(self, state: State | None) -> State:
         """Stand where an earlier training stood, or where one begins; that state."""
@@ -185,13 +210,19 @@ class Trainer:
         self.optimizer.velocity[...] = self.device.put(state.velocity)
         return state
 
+    def epoch(self, epoch: int, on_batch: Callable[[int], None] = lambda images: None) -> tuple[float, ...]:
+        """Train for one, then validate: loss and accuracy of both, or where none are held out of the first, twice."""
+        with np.errstate(over="ignore", invalid="ignore"):  # who asks for it tells of a diverging run, once
+            trained = self.train(epoch, on_batch)
+            return *trained, *(self.validate() if self.held_count else trained)
+
     def train(self, epoch: int, on_batch: Callable[[int], None] = lambda images: None) -> tuple[float, float]:
         """One pass over the training set; its mean loss and accuracy. The device is asked only at the end."""
         self.tally.clear()
         for parts in self.batches.stretches(epoch, self._rates[epoch - 1, :]):
             for part in self._steps(parts):
-                on_batch(self.config.ensemble * part.rows)
-        return self.tally.means(self.batches.count)
+                on_batch(self.config.ensemble * part.whole)
+        return self.tally.means(self.batches.count, self.ranks)
 
     def step(self, part: Part) -> None:
         """Learn from the batch whose number is reached in the stretch that was drawn, or from a part of it."""
@@ -204,6 +235,7 @@ class Trainer:
         gradient = self.device.namespace.reshape(outcome.gradient, logits.shape)
         network.backward(gradient, add=not part.first)
         if part.last:
+            self.ranks.sum(network.gradients)
             self.optimizer.learning_rate = piece.rate
             self.optimizer.step(network.parameters, network.gradients)
             self.batches.number += 1
@@ -212,7 +244,7 @@ class Trainer:
         """The mean loss and accuracy on the letters held out."""
         self.held_tally.clear()
         list(self._validation(["all"]))
-        return self.held_tally.means(self.held_labels.shape[0])
+        return self.held_tally.means(self.held_count, self.ranks)
 
     def _validate(self, part: str) -> None:
         held = self.held_images, self.held_frames, self.held_labels

@@ -9,6 +9,7 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from ..backends.dispatch import dispatched
+from ..backends.ranks import ALONE, Ranks
 from ..data.idx import Images
 from ..data.letters import Examples
 from ..errors import LettergpuError
@@ -80,10 +81,11 @@ class Tally:
         rows = outcome.losses.shape[0]
         count_in(self.losses[:rows], self.right[:rows], outcome.losses, outcome.right)
 
-    def means(self, count: int) -> tuple[float, float]:
-        """The mean loss, and the share of right answers, of so many rows."""
+    def means(self, count: int, ranks: Ranks = ALONE) -> tuple[float, float]:
+        """The mean loss, and the share of right answers, of so many rows, of which each rank counted in its share."""
         xp = array_namespace(self.losses)
-        return float(xp.sum(self.losses)) / count, float(xp.sum(self.right)) / count
+        loss, right = (ranks.sum(xp.sum(each, keepdims=True)) for each in (self.losses, self.right))
+        return float(loss[0]) / count, float(right[0]) / count
 
 
 @dispatched

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from lettergpu.backends import cpu, dispatch
+from lettergpu.backends.ranks import ALONE
 from lettergpu.nn import draws, layers, losses, pixels
 from lettergpu.nn.activations import ACTIVATIONS, Activation
 from lettergpu.nn.warps import rotations, waves
@@ -116,10 +117,9 @@ def test_normalisation(rows, nodes, name, compiled):
     parts = [random(nodes, seed=seed) for seed in (61, 62, 63)] + [abs(random(nodes, seed=64))]
     parts[3][0] = 0.0  # no batch before
     exact = [wide(part) for part in parts]
-    value, slope, standard, factor = cpu.normalised(
-        z.copy(), *parts, ACTIVATIONS[name], epsilon=layers.EPSILON, pace=layers.PACE
-    )
-    expected = layers.normalised.__wrapped__(wide(z), *exact, ACTIVATIONS[name])
+    needs = {"epsilon": layers.EPSILON, "pace": layers.PACE, "moments": layers.moments}
+    value, slope, standard, factor = cpu.normalised(z.copy(), *parts, ACTIVATIONS[name], ALONE, **needs)
+    expected = layers.normalised.__wrapped__(wide(z), *exact, ACTIVATIONS[name], ALONE)
     for got, of in ((value, expected[0]), (standard, expected[2]), (factor, expected[3])):
         np.testing.assert_allclose(got, of, rtol=1e-5, atol=2e-5)
     np.testing.assert_allclose(parts[2:], exact[2:], rtol=1e-6, atol=1e-6)
@@ -127,10 +127,10 @@ def test_normalisation(rows, nodes, name, compiled):
     upstream, gradients = random(rows, nodes, seed=65), np.full((2, nodes), np.nan, np.float32)
     summed = np.empty((2, nodes))
     for add in (False, True):
-        rest = ACTIVATIONS[name], *gradients, add
+        rest = ACTIVATIONS[name], *gradients, add, ALONE
         delta = cpu.gradient_before_normalised(upstream, slope, standard, factor, *rest)
         formula = layers.gradient_before_normalised.__wrapped__
-        exactly = formula(wide(upstream), *expected[1:], ACTIVATIONS[name], *summed, add)
+        exactly = formula(wide(upstream), *expected[1:], ACTIVATIONS[name], *summed, add, ALONE)
     np.testing.assert_allclose(gradients, summed, rtol=1e-5, atol=1e-5 * rows**0.5)
     np.testing.assert_allclose(delta, exactly, rtol=1e-5, atol=1e-5 * factor.max())
 

@@ -10,6 +10,7 @@ from cuda_places import DTYPES, close, dtype_of, eps, layouts, tiny, with_specia
 
 from lettergpu.backends import cuda_network, dispatch, packs
 from lettergpu.backends.cpu import Slope
+from lettergpu.backends.ranks import ALONE
 from lettergpu.nn import layers, losses
 from lettergpu.nn.activations import ACTIVATIONS
 from lettergpu.training import optimizers
@@ -98,9 +99,9 @@ def test_normalisation(name, shape, dtype, place):
     parts[3][..., 0] = 0  # no batch before
     there = [place.put(part.copy()) for part in parts]
     exact = [part.astype(np.float64) for part in parts]
-    needs = {"epsilon": layers.EPSILON, "pace": layers.PACE}
-    ours = cuda_network.normalised(place.put(z.copy()), *there, activation, **needs)
-    expected = layers.normalised.__wrapped__(z.astype(np.float64), *exact, activation)
+    needs = {"epsilon": layers.EPSILON, "pace": layers.PACE, "moments": layers.moments}
+    ours = cuda_network.normalised(place.put(z.copy()), *there, activation, ALONE, **needs)
+    expected = layers.normalised.__wrapped__(z.astype(np.float64), *exact, activation, ALONE)
     bar = 40 * eps(dtype) * max(1, float(expected[3].max()))
     y = expected[1]
     ours = ours[0], ours[1].values, *ours[2:]
@@ -118,10 +119,11 @@ def test_normalisation(name, shape, dtype, place):
     gradients = [place.put(np.full((*members, nodes), np.nan, dtype)) for _ in range(2)]
     for add in (False, True):
         kept = Slope(ours[1]), *ours[2:]
-        delta = cuda_network.gradient_before_normalised(place.put(upstream), *kept, activation, *gradients, add)
+        rest = activation, *gradients, add, ALONE
+        delta = cuda_network.gradient_before_normalised(place.put(upstream), *kept, *rest)
         given = activation._replace(slope=np.copy)
         told = layers.gradient_before_normalised.__wrapped__(
-            upstream.astype(np.float64), *held[1:], given, *summed, add
+            upstream.astype(np.float64), *held[1:], given, *summed, add, ALONE
         )
     assert delta.dtype == dtype
     close(place.fetch(delta), told, rtol=40 * eps(dtype), atol=40 * eps(dtype) * max(1, held[3].max()))

@@ -29,8 +29,7 @@ def test_an_epoch_holds_every_row_once_with_its_label(few_letters, device):
     rows = np.arange(0, 400, 3)
     parts, pieces = epoch_of(few_letters, PLAIN, device=device, rows=rows)
     assert [piece.x.shape[0] for piece in pieces] == [32, 32, 32, 32, 6]
-    assert parts == [(0, 32, 32)] * 4 + [(0, 6, 6)]
-    assert all(part.first and part.last for part in parts)
+    assert parts == [(0, 32, 32, 32, True, True)] * 4 + [(0, 6, 6, 6, True, True)]
     assert [float(piece.rate[0]) for piece in pieces] == [1, 2, 3, 4, 5]
     x = np.concatenate([device.fetch(piece.x) for piece in pieces])
     labels = np.concatenate([device.fetch(piece.labels) for piece in pieces])
