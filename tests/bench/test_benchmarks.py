@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import ranks
 
 from lettergpu import cli
 from lettergpu.cli import benchmark
@@ -41,6 +42,15 @@ def test_the_command_measures_every_device_and_says_what_it_found(monkeypatch, c
             assert text.startswith("784-512-256-128-26, relu, batch 256")
             assert "thread(s), kernels of" in text
             assert text.count("images/s") == 1 + len(benchmark.CALLS)
+
+
+def test_many_gpus_pay_from_where_a_step_takes_as_long_as_on_one():
+    for row in ranks.estimate():
+        least = ranks.pays_from(row["gpus"], row["messages_us"] / 1e6)
+        assert (row["batch"] > least) == (row["shared_us"] < row["alone_us"])
+    plain, normalised = (row for row in ranks.estimate() if row["gpus"] == 64 and row["batch"] == 256)
+    assert plain["bytes over a link"] == round(2 * 63 / 64 * 4 * (569_498 + 3 * 896))  # scale, mean, variance, too
+    assert normalised["messages_us"] > plain["messages_us"]
 
 
 @pytest.mark.parametrize(("kind", "dark"), [("auto", (0.5, 0.8)), ("noise", (0.0, 0.1))])
