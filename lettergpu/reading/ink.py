@@ -17,7 +17,7 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu, threshold_sauvola
 
 from ..errors import LettergpuError
-from .page import on_paper
+from .page import of_squares, on_paper
 
 THRESHOLDS = ("otsu", "sauvola")
 THUMBNAIL = 96  # pixels of the long side, on which colours and polarity are decided and the first look is taken
@@ -156,7 +156,7 @@ def _first_look(pixels: np.ndarray, mixture: np.ndarray, flat: bool) -> tuple[np
         scale /= 2
         stroke *= 2.0
         width, smooth = 6.0 * stroke + 3.0, max(0.6, 0.2 * stroke)
-    near = ndimage.uniform_filter(np.float32(mask), 2 * int(2.0 * stroke) + 3) > 1e-4
+    near = _around(np.maximum, mask, 2 * int(2.0 * stroke) + 3)
     return seen, near, stroke, scale
 
 
@@ -174,7 +174,7 @@ def _share(seen: np.ndarray, near: np.ndarray, stroke: float, binarize: str, fla
     if high - low < FAINTEST:
         raise LettergpuError(EMPTY)
     if flat:
-        high = np.maximum(ndimage.maximum_filter(contrast, 2 * int(stroke) + 1), low + 2 * FAINTEST)
+        high = np.maximum(_around(np.maximum, contrast, 2 * int(stroke) + 1), low + 2 * FAINTEST)
     else:
         high = _high(contrast, low, high, stroke)
     middle = (low + high) / 2
@@ -194,7 +194,7 @@ def _high(contrast: np.ndarray, low: float, high: float, stroke: float) -> Any:
     seen, stroke = contrast[::step, ::step], stroke / step
     strong = seen > (low + high) / 2
     tall = _sizes(ndimage.label(strong, np.ones((3, 3)))[0])[0]
-    far = ndimage.uniform_filter(np.float32(strong), 2 * int(WELL_OFF * stroke) + 1) < 1e-4
+    far = ~_around(np.maximum, strong, 2 * int(WELL_OFF * stroke) + 1)
     if not far.any() or not (tall > 2 * stroke).any():
         return high
     letter = float(np.median(tall[tall > 2 * stroke]))
@@ -204,7 +204,7 @@ def _high(contrast: np.ndarray, low: float, high: float, stroke: float) -> Any:
     weaker = np.percentile(seen[weak], 60) if weak.any() else 0.0
     if weaker - low < WEAKEST or weaker < CLEARLY * least:
         return high
-    near = far & (ndimage.uniform_filter(np.float32(weak), 2 * int(2.0 * stroke) + 3) > 1e-4)
+    near = far & _around(np.maximum, weak, 2 * int(2.0 * stroke) + 3)
     height, width = contrast.shape
     return np.where(near.repeat(step, axis=0).repeat(step, axis=1)[:height, :width], weaker, high)
 
@@ -260,7 +260,7 @@ def _paper(grey: np.ndarray, width: float, flat: bool) -> Any:
     image = Image.fromarray(np.float32(grey))
     seen = np.asarray(image.reduce(step)) if step > 1 else grey
     size = 2 * int(width / step / 2) + 1
-    closed = ndimage.grey_closing(seen, size=(size, size), mode="nearest")
+    closed = _around(np.minimum, _around(np.maximum, seen, size), size)
     paper = np.maximum(ndimage.uniform_filter(closed, max(3, size // 2), mode="nearest"), 1.0)
     if step == 1:
         return paper
@@ -270,6 +270,11 @@ def _paper(grey: np.ndarray, width: float, flat: bool) -> Any:
 
 def _threshold(contrast: np.ndarray) -> Any:
     return threshold_otsu(contrast) if np.ptp(contrast) > 0 else 1.0
+
+
+def _around(choose: np.ufunc, values: np.ndarray, size: int) -> np.ndarray:
+    """As `of_squares`, for the square around each place, (height, width); beyond the edge there is what is at it."""
+    return of_squares(choose, np.pad(values, size // 2, mode="edge"), size)
 
 
 def stroke_width(mask: np.ndarray) -> float:

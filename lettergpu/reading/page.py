@@ -112,8 +112,23 @@ def _falls(paper: np.ndarray, sheet: np.ndarray) -> float:
 
 def _without_ink(grey: np.ndarray, window: int) -> np.ndarray:
     """Closed over what is dark and narrower than the window; a dark strip along the border is the end of more."""
-    wide = np.pad(grey, window, mode="edge")
-    return ndimage.grey_closing(wide, size=(window, window))[window:-window, window:-window]
+    wide = np.pad(grey, window - 1, mode="edge")
+    return of_squares(np.minimum, of_squares(np.maximum, wide, window), window)
+
+
+def of_squares(choose: np.ufunc, values: np.ndarray, size: int) -> np.ndarray:
+    """The largest or the least (choose: np.maximum, np.minimum) in each square of this size that lies within values.
+
+    (height, width) to (height - size + 1, width - size + 1). SciPy's filters take four times as long or more.
+    """
+    for _ in range(2):
+        seen = 1
+        while seen < size:
+            step = min(seen, size - seen)
+            values = choose(values[:-step], values[step:])
+            seen += step
+        values = values.T
+    return values
 
 
 def _mean_within(small: np.ndarray, inner: np.ndarray, window: int) -> np.ndarray:

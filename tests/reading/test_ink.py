@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
+from scipy import ndimage
 from test_spans import font_of
 
 from lettergpu.reading import ink as ink_module
-from lettergpu.reading.ink import find_ink
+from lettergpu.reading.ink import find_ink, stroke_width
+from lettergpu.reading.page import of_squares
 from lettergpu.reading.reader import Reader
 
 
@@ -60,3 +62,22 @@ def test_what_is_weak_all_over_is_no_letter(dark, read, reader):
 
 def test_weak_writing_is_letters(reader):
     assert reader.read(under_print(115, "NOTES")).text == "EDGE\nNOTES\nC"
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 12, 31])
+@pytest.mark.parametrize("dtype", [np.float32, np.int16, bool])
+def test_the_extremes_of_squares_are_scipys(size, dtype):
+    values = (np.random.default_rng(3).random((31, 44)) * 400 - 200).astype(dtype)
+    before, after = size // 2, (size - 1) // 2  # of a square, the place that SciPy takes for its middle
+    within = np.s_[before : 31 - after, before : 44 - after]
+    np.testing.assert_array_equal(of_squares(np.maximum, values, size), ndimage.maximum_filter(values, size)[within])
+    np.testing.assert_array_equal(of_squares(np.minimum, values, size), ndimage.minimum_filter(values, size)[within])
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (13, 5), (81, 50)])
+def test_a_strokes_width_is_told_wherever_it_lies(corner):
+    page = np.zeros((90, 80), bool)
+    top, left = corner
+    page[top : top + 9, left : left + 30] = True
+    assert stroke_width(page) == stroke_width(page.T) == 9
+    assert stroke_width(np.zeros((9, 8), bool)) == 0
