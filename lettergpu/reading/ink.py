@@ -279,6 +279,9 @@ def _around(choose: np.ufunc, values: np.ndarray, size: int) -> np.ndarray:
 
 def stroke_width(mask: np.ndarray) -> float:
     """The median width of the strokes: twice the distance to the paper along their middle."""
-    distance = ndimage.distance_transform_cdt(np.pad(mask, 1))
-    middle = (distance == ndimage.maximum_filter(distance, 3)) & (distance > 0)
-    return 2.0 * float(np.median(distance[middle])) - 1.0 if middle.any() else 0.0
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return 0.0
+    inked = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    distance = ndimage.distance_transform_cdt(np.pad(inked, 1)).astype(np.int16)
+    return 2.0 * float(np.median(distance[(distance == _around(np.maximum, distance, 3)) & (distance > 0)])) - 1.0
