@@ -9,6 +9,7 @@ through a blur: it falls apart there, which letters do not.
 """
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ CROWD = 20  # and pieces of ink smaller than a letter, from which on grain may b
 BLURS = 0.15, 0.25, 0.4  # pixels, for each level of grain, that it is looked at through
 LETTER = 6.0  # squares of a stroke's width: of a letter there is as much ink
 FAINTEST = 0.06  # contrast of ink against paper, below which a page counts as empty
+GREYS = np.arange(256, dtype=np.uint8).repeat(3).reshape(-1, 3) @ np.full(3, np.float32(1 / 3))  # each mixed
 EMPTY = "there is no letter in the picture"
 
 
@@ -78,9 +80,9 @@ def _grain(pixels: np.ndarray) -> float:
     step, height, width = 1 + max(pixels.shape) // 300, len(pixels) - 2, pixels.shape[1] - 2
     if min(height, width) < 1:
         return 0.0
-    seen = (pixels[y : y + height : step, x : x + width : step].mean(axis=2) for y in (0, 2) for x in (0, 2))
-    one, right, below, across = seen
-    return float(np.median(np.abs(one - right - below + across))) / (2 * 0.6745)
+    seen = (pixels[y : y + height : step, x : x + width : step] for y in (0, 2) for x in (0, 2))
+    one, right, below, across = (part[..., 0].astype(np.int16) + part[..., 1] + part[..., 2] for part in seen)
+    return float(np.median(np.abs(one - right - below + across))) / (3 * 2 * 0.6745)
 
 
 def _crumbs(ink: Ink) -> int:
@@ -93,8 +95,7 @@ def _seen(pixels: np.ndarray, binarize: str) -> Ink:
     """The ink of such pixels as they are."""
     paper = _flat_paper(pixels)
     if paper is not None:
-        grey = np.uint8(255 - _off(pixels, paper))
-        return _ink(np.stack([grey] * 3, axis=2), np.full(3, np.float32(1 / 3)), binarize, flat=True)
+        return _ink(255 - _off(pixels, paper), GREYS, binarize, flat=True)
     mixture = _dark_on_light(pixels)
     ink = _ink(pixels, mixture, binarize)
     if (of_border := _along_border(ink)) > 0.5:
@@ -107,19 +108,19 @@ def _seen(pixels: np.ndarray, binarize: str) -> Ink:
 
 
 def _flat_paper(pixels: np.ndarray) -> np.ndarray | None:
-    """The one colour, int16 (3,), that the border and much of these pixels (height, width, 3) have; None in a photo."""
+    """The one colour, uint8 (3,), that the border and much of these pixels (height, width, 3) have; None in a photo."""
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]) // 8
-    colours, counts = np.unique(border, axis=0, return_counts=True)
-    paper = 8 * colours[counts.argmax()].astype(np.int16) + 4
+    counts = np.bincount(border @ (1024, 32, 1))
+    paper = np.array(np.unravel_index(counts.argmax(), (32, 32, 32))).astype(np.uint8) * 8 + 4
     step = -(-max(pixels.shape) // 500)  # enough to tell by
     alike = (_off(pixels[::step, ::step], paper) <= 4).mean()
     return paper if counts.max() > 0.5 * counts.sum() and alike > FLAT else None
 
 
 def _off(pixels: np.ndarray, paper: np.ndarray) -> np.ndarray:
-    """How far each pixel is from this colour, in the channel that differs most, int16 (height, width)."""
-    red, green, blue = np.moveaxis(np.abs(pixels.astype(np.int16) - paper), 2, 0)
-    return np.maximum(np.maximum(red, green), blue)  # faster than a maximum along so short an axis
+    """How far each pixel is from this colour, in the channel that differs most, uint8 (height, width)."""
+    channels = zip(np.moveaxis(pixels, 2, 0), paper, strict=True)  # along so short an axis all is slow
+    return reduce(np.maximum, (np.maximum(part, level) - np.minimum(part, level) for part, level in channels))
 
 
 def _ink(pixels: np.ndarray, mixture: np.ndarray, binarize: str, flat: bool = False) -> Ink:
@@ -146,7 +147,7 @@ def _first_look(pixels: np.ndarray, mixture: np.ndarray, flat: bool) -> tuple[np
     long_side = max(pixels.shape) / scale
     width, stroke, smooth = max(9.0, long_side / 6), 0.0, max(0.6, long_side / 200)
     while True:
-        seen = _reduced(pixels, scale) @ mixture - darkest
+        seen = _mixed(_reduced(pixels, scale), mixture) - darkest
         smoothed = ndimage.gaussian_filter(seen, smooth)
         contrast = 1.0 - smoothed / _paper(smoothed, width, flat)
         mask = contrast > _threshold(contrast)
@@ -247,6 +248,11 @@ def _reduced(pixels: np.ndarray, factor: float) -> np.ndarray:
         size = round(image.width / factor), round(image.height / factor)
         return np.asarray(image.resize(size, Image.Resampling.BICUBIC))
     return pixels if factor == 1 else np.asarray(image.reduce(int(factor)))
+
+
+def _mixed(pixels: np.ndarray, mixture: np.ndarray) -> Any:
+    """One number for each pixel, of its three colours or, (height, width), of its grey, which means one of GREYS."""
+    return pixels @ mixture if pixels.ndim == 3 else mixture.take(pixels)
 
 
 def _paper(grey: np.ndarray, width: float, flat: bool) -> Any:
