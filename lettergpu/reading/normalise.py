@@ -41,7 +41,9 @@ def to_emnist(share: np.ndarray, stroke: float) -> np.ndarray:
     share = np.pad(share[top:bottom, left:right], close)
     if abs(more) > 0.25:
         mask = share >= 0.5
-        distance = ndimage.distance_transform_edt(mask) - ndimage.distance_transform_edt(~mask)
+        # what of the ink is dark and of the paper light already stays so, however far from the edge
+        to_edge = ndimage.distance_transform_edt
+        distance = mask - to_edge(~mask) if more > 0 else to_edge(mask) - ~mask
         share = np.clip(0.5 + distance - np.sign(distance) * 0.5 + more, 0.0, 1.0)
     side = (long + 2.0 * max(more, -long / 4)) * SIDE / LONG
     down, across = (max(0, math.ceil((side - length) / 2) - close) for length in (bottom - top, right - left))
