@@ -201,31 +201,31 @@ class Network:
 
     def logits(self, images: Any, frames: Any = None) -> Any:
         """Logits (n, classes) of few uint8 images (n, ...) on the device. frames: as for `answers`."""
-        xp, logits = self.device.namespace, self.forward(self._pixels(images, frames))
+        xp, logits = self.device.namespace, self.forward(self._pixels(images, self.views, frames))
         if self.members > 1:
             logits = xp.mean(logits, axis=0)
         if self.views > 1:
             logits = xp.mean(xp.reshape(logits, (-1, self.views, logits.shape[1])), axis=1)
         return logits
 
-    def _pixels(self, images: Any, frames: Any = None) -> Any:
+    def _pixels(self, images: Any, views: int, frames: Any = None) -> Any:
         """What `forward` expects (n * views, inputs) of uint8 images (n, ...), the first one's views in front."""
         xp, dtype, there = self.device.namespace, self.parameters.dtype, self.device.handle
         count, side = images.shape[0], math.isqrt(self.sizes[0])
         flat = xp.reshape(images, (count, self.sizes[0]))
-        if self.views == 1 and not self.moment_norm:
+        if views == 1 and not self.moment_norm:
             return to_floats(flat, dtype)
         if self.moment_norm and frames is None:
             frames = moment_frames(xp.reshape(images, (count, side, side)), dtype)
         maps = frames
-        if self.views > 1:
-            maps = xp.asarray(view_maps(self.views, side, side), dtype=dtype, device=there)  # (views, 2, 3)
+        if views > 1:
+            maps = xp.asarray(view_maps(views, side, side), dtype=dtype, device=there)  # (views, 2, 3)
             if self.moment_norm:
                 maps = composed(frames[:, None, :, :], maps[None, :, :, :])  # (n, views, 2, 3)
             else:
-                maps = xp.asarray(xp.broadcast_to(maps, (count, self.views, 2, 3)), copy=True)
-        rows = xp.arange(count * self.views, device=there) // self.views
-        return assemble(flat, rows, xp.reshape(maps, (count * self.views, 2, 3)), dtype)
+                maps = xp.asarray(xp.broadcast_to(maps, (count, views, 2, 3)), copy=True)
+        rows = xp.arange(count * views, device=there) // views
+        return assemble(flat, rows, xp.reshape(maps, (count * views, 2, 3)), dtype)
 
     def seen(self, images: np.ndarray) -> np.ndarray:
         """What comes to the first layer of a few uint8 images (n, 28, 28), in the view that is straight, likewise."""
@@ -233,8 +233,7 @@ class Network:
         return np.round(255 * np.clip(pixels, 0, 1)).astype(np.uint8).reshape(images.shape)
 
     def _straight(self, images: np.ndarray) -> Any:
-        pixels = self._pixels(self.device.put(images))
-        return self.device.namespace.reshape(pixels, (-1, self.views, self.sizes[0]))[:, self.views // 2, :]
+        return self._pixels(self.device.put(images), 1)
 
     def hidden(self, images: np.ndarray) -> list[np.ndarray]:
         """The activations of each hidden layer, (n, nodes), on the host, of uint8 images (n, 28, 28) as `seen`.

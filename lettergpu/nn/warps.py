@@ -1,6 +1,7 @@
 """Affine maps of the plane, elastic bends, and the one bilinear warp that they all go through."""
 
 import math
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -72,6 +73,7 @@ def moved(images: Any, maps: Any) -> Any:
     return warp(images, y, x)
 
 
+@cache
 def view_maps(count: int, height: int, width: int) -> list[list[list[float]]]:
     """Maps (count, 2, 3) of `moved` of the ways to look at one image: turned or not; sheared; scaled; about its centre.
 
