@@ -146,8 +146,9 @@ def _first_look(pixels: np.ndarray, mixture: np.ndarray, flat: bool) -> tuple[np
     finest = 0.5 if max(pixels.shape) <= LARGE else 1.0
     long_side = max(pixels.shape) / scale
     width, stroke, smooth = max(9.0, long_side / 6), 0.0, max(0.6, long_side / 200)
+    image = Image.fromarray(pixels)
     while True:
-        seen = _mixed(_reduced(pixels, scale), mixture) - darkest
+        seen = _mixed(pixels if scale == 1 else _reduced(image, scale), mixture) - darkest
         smoothed = ndimage.gaussian_filter(seen, smooth)
         contrast = 1.0 - smoothed / _paper(smoothed, width, flat)
         mask = contrast > _threshold(contrast)
@@ -233,7 +234,7 @@ def _dark_on_light(pixels: np.ndarray) -> np.ndarray:
 
     Paper is most of a page, so ink is to which side pixels stand out from what is around them.
     """
-    small = _reduced(pixels, -(-max(pixels.shape) // THUMBNAIL)).astype(np.float32)
+    small = _reduced(Image.fromarray(pixels), -(-max(pixels.shape) // THUMBNAIL)).astype(np.float32)
     window = max(small.shape) // 4 + 1
     off = small - ndimage.uniform_filter(small, (window, window, 0), mode="nearest")
     mixture = np.linalg.eigh(np.tensordot(off, off, ((0, 1), (0, 1))))[1][:, -1].astype(np.float32)
@@ -241,13 +242,12 @@ def _dark_on_light(pixels: np.ndarray) -> np.ndarray:
     return -mixture if ((off @ mixture) ** 3).sum() > 0 else mixture
 
 
-def _reduced(pixels: np.ndarray, factor: float) -> np.ndarray:
+def _reduced(image: Image.Image, factor: float) -> np.ndarray:
     """Means of factor x factor pixels; where it is a half, four for one."""
-    image = Image.fromarray(pixels)
     if factor < 1:
         size = round(image.width / factor), round(image.height / factor)
         return np.asarray(image.resize(size, Image.Resampling.BICUBIC))
-    return pixels if factor == 1 else np.asarray(image.reduce(int(factor)))
+    return np.asarray(image.reduce(int(factor)))
 
 
 def _mixed(pixels: np.ndarray, mixture: np.ndarray) -> Any:
