@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .normalise import to_emnist
+from .normalise import all_to_emnist
 from .sheet import Piece, Sheet, joined
 
 TOGETHER = 6  # fragments of a letter at most
@@ -127,7 +127,7 @@ def seen(
     sheet: Sheet, fragments: Sequence[Piece], spans: Sequence[Span], height: float, judge: Judge
 ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
     """What the scores are made of, by name, each (spans,); and images and named as a lattice has them."""
-    images = np.stack([to_emnist(sheet.crop(span.piece), sheet.stroke) for span in spans])
+    images = all_to_emnist((sheet.crop(span.piece) for span in spans), sheet.stroke)
     like = np.clip(judge.like(images)[:, 1], 1.0 - MOST, MOST)
     gaps = [min(1.0, max(0, b.left - a.right) / height) for a, b in pairwise(fragments)]
     between = [gap for gap, part in zip(gaps, fragments[1:], strict=True) if not part.cut]

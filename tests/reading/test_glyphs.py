@@ -12,7 +12,7 @@ from lettergpu.reading import layout
 from lettergpu.reading import reader as reader_module
 from lettergpu.reading.ink import find_ink
 from lettergpu.reading.layout import find_letters
-from lettergpu.reading.normalise import as_the_report_did, to_emnist
+from lettergpu.reading.normalise import all_to_emnist, as_the_report_did, to_emnist
 from lettergpu.reading.pictures import open_page
 from lettergpu.reading.reader import Reader
 from lettergpu.reading.sheet import Piece, Sheet
@@ -222,6 +222,15 @@ def test_a_letter_of_any_size_comes_to_the_same_image():
     share[200:2200, 300:500] = share[2000:2200, 300:1700] = 1.0  # an L
     small = np.asarray(Image.fromarray(share).reduce(10))
     assert np.abs(to_emnist(share, 200.0).astype(int) - to_emnist(small, 20.0)).max() <= 40
+
+
+def test_letters_are_normalised_together_as_each_alone():
+    shares = [np.zeros((90, 60), np.float32), np.zeros((30, 70), np.float32), np.zeros((500, 450), np.float32)]
+    for number, share in enumerate(shares):
+        share[10:25, 20:24] = share[12:16, 20 : 40 + number] = 0.6 + 0.2 * number
+    together = all_to_emnist(shares, 4.0)
+    assert together.dtype == np.uint8
+    np.testing.assert_array_equal(together, [to_emnist(share, 4.0) for share in shares])
 
 
 @pytest.mark.parametrize("own", [(1,), (1, 3)])
