@@ -18,7 +18,7 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu, threshold_sauvola
 
 from ..errors import LettergpuError
-from .page import of_squares, on_paper
+from .page import of_squares, on_paper, smoothed, varied
 
 THRESHOLDS = ("otsu", "sauvola")
 THUMBNAIL = 96  # pixels of the long side, on which colours and polarity are decided and the first look is taken
@@ -149,8 +149,8 @@ def _first_look(pixels: np.ndarray, mixture: np.ndarray, flat: bool) -> tuple[np
     image = Image.fromarray(pixels)
     while True:
         seen = _mixed(pixels if scale == 1 else _reduced(image, scale), mixture) - darkest
-        smoothed = ndimage.gaussian_filter(seen, smooth)
-        contrast = 1.0 - smoothed / _paper(smoothed, width, flat)
+        grey = smoothed(seen, smooth)
+        contrast = 1.0 - grey / _paper(grey, width, flat)
         mask = contrast > _threshold(contrast)
         stroke = max(1.0, stroke_width(mask), 0.75 * stroke)
         if stroke >= FINE or scale == finest:
@@ -167,7 +167,7 @@ def _share(seen: np.ndarray, near: np.ndarray, stroke: float, binarize: str, fla
 
     flat: the paper has one colour, so that what is weak beside other ink is ink, too.
     """
-    seen = ndimage.gaussian_filter(seen, max(0.6, 0.2 * stroke))
+    seen = smoothed(seen, max(0.6, 0.2 * stroke))
     contrast = 1.0 - seen / _paper(seen, 6.0 * stroke + 3.0, flat)
     ink = contrast > threshold_otsu(contrast[near]) if near.any() else near
     if not ink.any() or not (near & ~ink).any():
@@ -275,7 +275,13 @@ def _paper(grey: np.ndarray, width: float, flat: bool) -> Any:
 
 
 def _threshold(contrast: np.ndarray) -> Any:
-    return threshold_otsu(contrast) if np.ptp(contrast) > 0 else 1.0
+    """Otsu's, of pixels that, where many are alike, are counted at once."""
+    if not np.ptp(contrast) > 0:
+        return 1.0
+    part = contrast[varied(contrast, 1)]
+    counts, edges = np.histogram(part, 256)
+    alike, _ = np.histogram(contrast[0, :1], 256, (edges[0], edges[-1]))
+    return threshold_otsu(hist=(counts + alike * (contrast.size - part.size), (edges[:-1] + edges[1:]) / 2.0))
 
 
 def _around(choose: np.ufunc, values: np.ndarray, size: int) -> np.ndarray:

@@ -78,7 +78,7 @@ def _sheet(pixels: np.ndarray, least: float, inked: float) -> _Seen | None:
     small = np.asarray(Image.fromarray(pixels).reduce(factor), np.float32)
     window = 2 * (max(small.shape) // (2 * LETTER)) + 1
     red, green, blue = np.moveaxis(small, 2, 0)
-    bright = ndimage.gaussian_filter(np.minimum(np.minimum(red, green), blue), 1.0)
+    bright = smoothed(np.minimum(np.minimum(red, green), blue), 1.0)
     paper = _without_ink(bright, window)
     if min(paper.shape) < 4 * EDGE or np.ptp(paper) < 16:
         return None
@@ -114,6 +114,27 @@ def _without_ink(grey: np.ndarray, window: int) -> np.ndarray:
     """Closed over what is dark and narrower than the window; a dark strip along the border is the end of more."""
     wide = np.pad(grey, window - 1, mode="edge")
     return of_squares(np.minimum, of_squares(np.maximum, wide, window), window)
+
+
+def varied(values: np.ndarray, margin: int) -> tuple[slice, slice]:
+    """The rows and columns of what is not as the first row is, all of which is alike, and so many around; else all.
+
+    Around a letter on a screen there is but one value, and most of (height, width) need not be gone through.
+    """
+    other = values != values[0, 0] if (values[0] == values[0, 0]).all() else values[:0]
+    if not other.any():
+        return slice(None), slice(None)
+    rows, columns = (np.flatnonzero(other.any(axis=axis)) for axis in (1, 0))
+    top, left = (max(places[0] - margin, 0) for places in (rows, columns))
+    return slice(top, rows[-1] + margin + 1), slice(left, columns[-1] + margin + 1)
+
+
+def smoothed(grey: np.ndarray, sigma: float) -> np.ndarray:
+    """What SciPy's Gaussian filter makes of float32 (height, width)."""
+    box = varied(grey, int(4.0 * sigma + 0.5))  # as far as it reaches
+    found = np.full_like(grey, grey[0, 0])
+    found[box] = ndimage.gaussian_filter(grey[box], sigma)
+    return found
 
 
 def of_squares(choose: np.ufunc, values: np.ndarray, size: int) -> np.ndarray:

@@ -7,8 +7,9 @@ from scipy import ndimage
 from test_spans import font_of
 
 from lettergpu.reading import ink as ink_module
+from lettergpu.reading import page as page_module
 from lettergpu.reading.ink import find_ink, stroke_width
-from lettergpu.reading.page import of_squares
+from lettergpu.reading.page import of_squares, smoothed
 from lettergpu.reading.reader import Reader
 
 
@@ -81,3 +82,25 @@ def test_a_strokes_width_is_told_wherever_it_lies(corner):
     page[top : top + 9, left : left + 30] = True
     assert stroke_width(page) == stroke_width(page.T) == 9
     assert stroke_width(np.zeros((9, 8), bool)) == 0
+
+
+@pytest.mark.parametrize("paper", [255, 250, 20])
+@pytest.mark.parametrize("place", [(70, 90), (2, 2), (0, 150)])
+def test_what_is_all_alike_is_left_out_without_a_difference(monkeypatch, paper, place):
+    sheet = Image.new("RGB", (260, 300), (paper,) * 3)
+    ImageDraw.Draw(sheet).text(place, "B", (200, 60, 90), font_of("DejaVuSans", 90))
+    found = find_ink(np.asarray(sheet))
+    for module in ink_module, page_module:
+        monkeypatch.setattr(module, "varied", lambda values, margin: np.s_[:, :])
+    of_all = find_ink(np.asarray(sheet))
+    np.testing.assert_array_equal(found.share, of_all.share)
+    assert found.stroke == of_all.stroke
+
+
+@pytest.mark.parametrize("sigma", [0.6, 1.0, 3.3])
+def test_a_grey_is_smoothed_as_by_scipy(sigma):
+    grey = np.full((60, 70), 252.3, np.float32)
+    np.testing.assert_array_equal(smoothed(grey, sigma), grey)
+    for box in (np.s_[20:31, 30:44], np.s_[1:5, 60:], np.s_[:, :]):
+        grey[box] = np.random.default_rng(5).random(grey[box].shape) * 255
+        np.testing.assert_array_equal(smoothed(grey, sigma), ndimage.gaussian_filter(grey, sigma))
