@@ -58,7 +58,6 @@ def predict(
     from ..reading.reader import Reader
     from ..reading.truth import read_truth
     from .console import reading_score, reading_table
-    from .plots import plot_reading
 
     reader = Reader.of(model, _device(device))
     form = "single" if single else "text" if text else "auto"
@@ -87,6 +86,8 @@ def predict(
             with tqdm.external_write_mode():
                 reading_table(found[-1], quiet, named=len(paths) > 1)
         if show:
+            from .plots import plot_reading  # whose libraries take longer to come than a picture takes to be read
+
             plot_reading(drawings[number], page, reading)
     if truth:
         reading_score(found, truths, as_json, quiet)

@@ -81,6 +81,14 @@ def test_import_and_help_stay_light(tmp_path):
     assert done.stdout.strip() == "[]"
 
 
+def test_pictures_are_read_without_what_draws(few_letters, tmp_path):
+    Image.fromarray(few_letters.test.images[0]).save(tmp_path / "letter.png")
+    code = "import sys, lettergpu.cli as cli; cli.app(['predict', 'letter.png', '--quiet'], standalone_mode=False)"
+    code += "; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert done.stdout.endswith("\nFalse\n")
+
+
 def test_a_run_leaves_all_that_it_promises(run, folder):
     config = tomllib.loads((run / "config.toml").read_text())
     changes = {"data": str(folder), "hidden": (24, 16), "batch_size": 32, "learning_rate": 0.03, "epochs": 3}
