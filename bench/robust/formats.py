@@ -23,6 +23,7 @@ import lettergpu
 from lettergpu.config import RECIPES, Config
 from lettergpu.data import emnist
 from lettergpu.data.letters import load_letters
+from lettergpu.interop import onnx, weights
 from lettergpu.nn.network import Network
 from lettergpu.reading.truth import read_truth
 from lettergpu.training import checkpoint
@@ -129,6 +130,23 @@ def read_network(path: Path) -> None:
     checkpoint.load(path).predict_proba(np.zeros((2, 28, 28), np.uint8))
 
 
+def other_weights(ending: str) -> dict[str, bytes]:
+    """Two layers, as other people's tools keep them."""
+    network, made = Network.begun(Config(hidden=(4,), batch_norm=False), tuple(ascii_uppercase)), BytesIO()
+    if ending == "onnx":
+        return {
+            f"{pixels}.onnx": onnx.model_of(network, pixels, moved=True).SerializeToString() for pixels in onnx.INPUTS
+        }
+    thetas = {f"Theta{number}": np.ones((nodes, before + 1)) for number, nodes, before in ((1, 4, 784), (2, 26, 4))}
+    savemat(made, thetas)
+    return {"weights.mat": made.getvalue()}
+
+
+def read_other_weights(path: Path) -> None:
+    told = {".mat": "sigmoid"}.get(path.suffix)
+    weights.read(path, activation=told).network.predict_proba(np.zeros((2, 28, 28), np.uint8))
+
+
 def recipes() -> dict[str, bytes]:
     texts = {path.name: path.read_bytes() for path in sorted(RECIPES.glob("*.toml"))}
     return texts | {"config.toml": Config().to_toml().encode()}
@@ -179,6 +197,8 @@ FORMATS = {
     "parquet": Format(partial(tables, "parquet"), mutations.damaged, read_file),
     "zip": Format(archive, mutations.in_zip, read_archive),
     "safetensors": Format(networks, mutations.in_safetensors, read_network),
+    "thetas": Format(partial(other_weights, "mat"), mutations.damaged, read_other_weights),
+    "onnx": Format(partial(other_weights, "onnx"), mutations.damaged, read_other_weights),
     "toml": Format(recipes, mutations.reworded, read_recipe),
     "truth": Format(truths, mutations.reworded, read_truth),
     "png": _picture("PNG", mutations.in_png),

@@ -17,7 +17,7 @@ CHUNK = 1 << 20  # bytes
 # what SciPy raises for a file that is damaged
 BROKEN = (
     *(ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OverflowError, MemoryError),
-    *(AssertionError, NotImplementedError, struct.error, zlib.error, RecursionError, ArithmeticError),
+    *(AssertionError, NotImplementedError, struct.error, zlib.error, RecursionError, ArithmeticError, NameError),
 )
 
 

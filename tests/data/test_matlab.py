@@ -57,6 +57,14 @@ def test_a_truncated_file_is_named(share, compressed, tmp_path):
     assert "\n" not in str(error.value)
 
 
+def test_a_variable_of_no_kind_is_a_damaged_file(tmp_path):
+    content = bytearray((path := written(tmp_path, {"dataset": np.ones((26, 5))}, False)).read_bytes())
+    content[144] = 144  # where its class stands, of which MATLAB has 18
+    path.write_bytes(content)
+    with pytest.raises(LettergpuError, match=r"emnist-letters.mat is damaged, or no MATLAB"):
+        matlab.read(path)
+
+
 def test_version_7_3_is_said_how_to_save(tmp_path):
     (path := tmp_path / "emnist-letters.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(512) + b"\x89HDF")
     with pytest.raises(LettergpuError, match=r"it is of version 7.3; save it with -v7"):
