@@ -248,7 +248,7 @@ def test_one_request_at_a_time_and_the_newest_drawing_wins(open_page):
         window.fetch = async (...all) => {
             window.sent += 1;
             window.most = Math.max(window.most, ++window.flying);
-            await new Promise((resolve) => setTimeout(resolve, 300));
+            await (window.gate ?? new Promise((resolve) => setTimeout(resolve, 300)));
             try { return await real(...all); } finally { window.flying -= 1; }
         };
     }""")
@@ -256,15 +256,20 @@ def test_one_request_at_a_time_and_the_newest_drawing_wins(open_page):
     shows(page, "HELLO")
     assert page.evaluate("most") == 1
     assert page.evaluate("sent") < 15
+    before = page.evaluate("""() => {
+        window.gate = new Promise((resolve) => { window.let = resolve; });
+        return window.sent;
+    }""")
+    page.locator("#undo").click()  # is read again
+    page.wait_for_function("before => window.sent > before", arg=before)
+    page.locator("#clear").click()
     page.evaluate("""() => {
         const text = document.getElementById("text");
         window.late = [];
         new MutationObserver(() => window.late.push(text.textContent)).observe(text, { childList: true });
     }""")
-    page.locator("#undo").click()  # is read again
-    page.wait_for_timeout(150)
-    page.locator("#clear").click()
     write(page, "L", size=0.3)
+    page.evaluate("window.let()")
     shows(page, "L")
     assert not [text for text in page.evaluate("late") if "H" in text]  # answers to what is no longer there
 
