@@ -112,5 +112,7 @@ def test_files_that_are_not_there_or_of_no_kind_are_named(name, tmp_path):
     with pytest.raises(LettergpuError, match=expected):
         weights.read(tmp_path / name)
     (tmp_path / name).write_bytes(b"\x00" * 200)
-    with pytest.raises(LettergpuError, match=r"is damaged, or no |give a file of"):
+    with pytest.raises(
+        LettergpuError, match=r"is damaged, or no |has no Theta1|give a file of"
+    ):  # as SciPy's release is
         weights.read(tmp_path / name)

@@ -8,7 +8,7 @@ import pytest
 from conftest import drawn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 import lettergpu
@@ -226,7 +226,11 @@ def test_a_state_of_no_epoch_or_loss_is_refused(changed, state_file, tmp_path):
 
 @pytest.mark.parametrize("dtype", ["int32", "bool", "complex64", "uint8"])
 def test_parameters_of_another_kind_are_refused(dtype, saved):
-    save_file({"parameters": load_file(saved)["parameters"].astype(dtype)}, saved, header(saved))
+    parameters = load_file(saved)["parameters"].astype(dtype)
+    try:
+        save_file({"parameters": parameters}, saved, header(saved))
+    except SafetensorError as error:
+        pytest.skip(f"this release of safetensors writes none: {error}")
     with pytest.raises(LettergpuError, match="its parameters are not the 16,246 numbers that its header promises"):
         lettergpu.load(saved)
 
