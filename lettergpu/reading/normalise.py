@@ -70,26 +70,10 @@ def _squared(share: np.ndarray, stroke: float) -> np.ndarray:
 
 def _evened(mask: np.ndarray, more: float) -> Any:
     """The ink (height, width) of strokes that grow by so many pixels on each side, or shrink."""
-    reach = int(abs(more)) + 1
     # what of the ink is dark and of the paper light already stays so, however far from the edge
-    distance = mask - _to_edge(~mask, reach) if more > 0 else _to_edge(mask, reach) - ~mask
+    to_edge = ndimage.distance_transform_edt
+    distance = mask - to_edge(~mask) if more > 0 else to_edge(mask) - ~mask
     return np.clip(0.5 + distance - np.sign(distance) * 0.5 + more, 0.0, 1.0)
-
-
-def _to_edge(mask: np.ndarray, reach: int) -> Any:
-    """Pixels from each place of a mask (height, width) to what is none, as far as `reach`; beyond it at least as many.
-
-    SciPy's distances, which go as far as there is anything, take three times as long.
-    """
-    square = np.where(mask, np.int32(10**9), np.int32(0))
-    for _ in range(2):
-        least = square.copy(order="K")
-        for step in range(1, reach + 1):
-            beside = square + step**2
-            np.minimum(least[step:], beside[:-step], out=least[step:])
-            np.minimum(least[:-step], beside[step:], out=least[:-step])
-        square = least.T
-    return np.sqrt(square)
 
 
 def as_the_report_did(pixels: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from lettergpu.data.letters import load_test
-from lettergpu.reading import layout, normalise
+from lettergpu.reading import layout
 from lettergpu.reading import reader as reader_module
 from lettergpu.reading.ink import find_ink
 from lettergpu.reading.layout import find_letters
@@ -222,16 +222,6 @@ def test_a_letter_of_any_size_comes_to_the_same_image():
     share[200:2200, 300:500] = share[2000:2200, 300:1700] = 1.0  # an L
     small = np.asarray(Image.fromarray(share).reduce(10))
     assert np.abs(to_emnist(share, 200.0).astype(int) - to_emnist(small, 20.0)).max() <= 40
-
-
-@pytest.mark.parametrize("pen", [1.0, 3.0, 8.0, 30.0])
-def test_strokes_grow_and_shrink_by_distances_that_are_scipys(monkeypatch, pen):
-    blots = ndimage.gaussian_filter(np.random.default_rng(61).random((150, 120)), 5)
-    share = np.float32(np.clip(100 * (blots - 0.5), 0, 1))
-    image = to_emnist(share, pen)
-    monkeypatch.setattr(normalise, "_to_edge", lambda mask, reach: ndimage.distance_transform_edt(mask))
-    np.testing.assert_array_equal(image, to_emnist(share, pen))
-    assert image.max() == 255
 
 
 def test_letters_are_normalised_together_as_each_alone():
