@@ -127,7 +127,8 @@ def train(
 
     ranks = context.with_resource(together(installing("mpi")))
     if ranks.rank:
-        return _assist(ranks)
+        _assist(ranks)
+        return
     given = {
         "data": None if data is None else as_text(data),
         "split": split,
@@ -186,7 +187,7 @@ def train(
             letters = _mixed(letters_of(run.config, progress.preparing), run.config, run.parent)
             run.go_on_with(letters)
             _follow(run, letters, place, why, quiet, as_json, ranks)
-        return None
+        return
     config, found = _begun(Config.from_file(recipe) if recipe else None, changes)
     place, why = resolve(ranks.place(config.device), config.precision)
     own = letters_of(config, progress.preparing)
@@ -194,7 +195,6 @@ def train(
     config = replace(config, **letters.settings, old=getattr(letters, "old_source", config.old))
     with Run.create(out, config, letters, found) as run:
         _follow(run, letters, place, why, quiet, as_json, ranks)
-    return None
 
 
 def _begun(recipe: Config | None, changes: dict[str, Any]) -> tuple[Config, "Checkpoint | None"]:

@@ -220,15 +220,14 @@ class Run:
         rows, held = letters.hold_out(self.config.validation, self.config.seed)
         if self.config.calibrate:
             counts = class_weights(letters.train.labels[rows], len(letters.classes), self.config.class_weight)
-            judged = letters.train.take(np.sort(held)[:: len(held) // MOST + 1])
-            calibrate(network, judged.images, judged.labels, counts)
+            some = letters.train.take(np.sort(held)[:: len(held) // MOST + 1])
+            calibrate(network, some.images, some.labels, counts)
         checkpoint.save(self.folder / checkpoint.BEST, network, self.config, self.fingerprint)
         learnt, validated = (letters.train.take(np.sort(part)) for part in (rows, held))  # as they lie in the file
         parts = {"train": learnt, "validation": validated, "test": letters.test}
-        alone = [network.member(number) for number in range(network.members)] if network.members > 1 else []
+        alone = [(network.member(number), letters.test) for number in range(network.members) if network.members > 1]
         told = before_and_after(letters, self.parent.network, network) if self.parent else {}
-        asked = [*((network, part) for part in parts.values()), *((member, letters.test) for member in alone)]
-        asked += told.values()
+        asked = [*((network, part) for part in parts.values()), *alone, *told.values()]
         with evaluating(sum(len(part) for _, part in asked)) as on_batch:
             results = [evaluate(each, part.images, part.labels, on_batch) for each, part in asked]
         scores = [result.scores() for result in results]
