@@ -36,6 +36,9 @@ def predict(
         str | None,
         typer.Option(help="Words that are likely: english, or a file with a word a line.", show_default="none"),
     ] = None,
+    context: Annotated[
+        bool, typer.Option(help="Whether a letter is told by those beside it, too, as English has them.")
+    ] = True,
     device: DeviceName = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -72,7 +75,7 @@ def predict(
         name = "-" if path is None else as_text(path)
         try:
             page = open_page(sys.stdin.buffer if path is None else path)
-            reading = reader.read(page, form=form, binarize=binarize, top=top, lexicon=lexicon)
+            reading = reader.read(page, form=form, binarize=binarize, top=top, lexicon=lexicon, context=context)
         except LettergpuError as error:
             if len(paths) == 1:
                 raise

@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import LettergpuError
 from .cuts import fragments_of
 from .ink import EMPTY, Ink
+from .language import Language
 from .lexicon import Lexicon
 from .order import boxes_of, distances, lines_of
 from .sheet import Glyph, Piece, Sheet, at_edge, joined, level_sheet
@@ -33,7 +34,11 @@ FEW = 4  # letters, by which one sees how wide they are meant to be,
 MANY = 300  # and no more fragments than these: each costs its reader some time
 DARK = 0.85  # of ink: a letter is as dark somewhere,
 WRITING = 4  # or beside so many as weak: an edge, a shadow or the other side's print is neither
+WORDS = 0.6  # heights: letters farther apart are of two words
 JOINED = 2.5  # heights of a letter: ink as wide as this that hangs together is of several
+
+
+Letters = list[tuple[int, np.ndarray]]  # of a line, by the numbers of their spans, with their probabilities (classes,)
 
 
 class Judged(NamedTuple):
@@ -64,10 +69,10 @@ def single_letter(ink: Ink) -> Glyph:
     return sheet.glyph(joined(inner or kept))
 
 
-def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None) -> Found:
+def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None, language: Language | None = None) -> Found:
     """The letters of a page, or, if there are none that the judge takes for such, what is the most like them.
 
-    lexicon: words that what is read is likely to be.
+    lexicon: words that what is read is likely to be. language: likewise, which letters follow each other.
     Raises LettergpuError where there is no ink.
     """
     sheet, pieces, height = _levelled(ink)
@@ -85,9 +90,10 @@ def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None) -> Foun
         if wider.score <= read.score or wider.surety < plain.surety:
             break
         read = wider
-    found: list[tuple[Sheet, Lattice, list[int]]] = []
+    found: list[tuple[Sheet, Lattice, Letters]] = []
     for all_of_it in (False, True):
-        found = found or [(*line, letters) for line in read.lines if (letters := letters_of(line[1], all_of_it)[0])]
+        named = [(sheet, lattice, _named(lattice, height, language, all_of_it)) for sheet, lattice in read.lines]
+        found = found or [line for line in named if line[2]]
     if not found:
         raise LettergpuError(EMPTY)
     return Found([_words(*line, height, lexicon) for line in found], joined_up)
@@ -144,26 +150,42 @@ def _judged(parted: list[tuple[Sheet, list[Piece]]], height: float, judge: Judge
     return Judged(lines, sum(map(len, letters)), score, surety)
 
 
+def _named(lattice: Lattice, height: float, language: Language | None, all_of_it: bool) -> Letters:
+    """A line's letters. all_of_it: nothing is no letter."""
+    if language is None:
+        letters, _ = letters_of(lattice, all_of_it)
+        return [(number, lattice.named[number]) for number in letters]
+    pieces = [span.piece for span in lattice.spans if span.stop == span.start + 1]
+    ends = [i for i, (a, b) in enumerate(pairwise(pieces), 1) if b.left - a.right > WORDS * height]
+    if all_of_it:
+        lattice = lattice._replace(none=np.full_like(lattice.none, -np.inf))
+    named: Letters = []
+    for first, last in pairwise([0, *ends, len(pieces)]):
+        within = lattice.between(first, last)
+        letters, probabilities = language.read(lattice.of(within))
+        named += zip([within[number] for number in letters], probabilities, strict=True)
+    return named
+
+
 def _words(
-    sheet: Sheet, lattice: Lattice, letters: list[int], height: float, lexicon: Lexicon | None
+    sheet: Sheet, lattice: Lattice, letters: Letters, height: float, lexicon: Lexicon | None
 ) -> list[list[Glyph]]:
     """A line's words, parted where the gap is wide, for this writing and beside the other gaps."""
-    pieces = [lattice.spans[number].piece for number in letters]
+    pieces = [lattice.spans[number].piece for number, _ in letters]
     gaps = np.array([max(0, b.left - a.right) for a, b in pairwise(pieces)])
-    wide = max(0.6 * height, 2.0 * float(np.median(gaps))) if len(gaps) else 0.0
-    words = np.split(letters, np.flatnonzero(gaps > wide) + 1)
-    return [_spelt(sheet, lattice, word, lexicon) for word in words]
+    wide = max(WORDS * height, 2.0 * float(np.median(gaps))) if len(gaps) else 0.0
+    ends = [0, *(np.flatnonzero(gaps > wide) + 1).tolist(), len(letters)]
+    return [_spelt(sheet, lattice, letters[first:last], lexicon) for first, last in pairwise(ends)]
 
 
-def _spelt(sheet: Sheet, lattice: Lattice, word: np.ndarray, lexicon: Lexicon | None) -> list[Glyph]:
+def _spelt(sheet: Sheet, lattice: Lattice, word: Letters, lexicon: Lexicon | None) -> list[Glyph]:
     """The glyphs of a word; where it is one of the lexicon, with their names."""
-    named = [(number, "") for number in word]
+    named = [(number, probabilities, "") for number, probabilities in word]
     if lexicon:
-        first, last = lattice.spans[word[0]].start, lattice.spans[word[-1]].stop
-        within = [i for i, span in enumerate(lattice.spans) if first <= span.start and span.stop <= last]
+        within = lattice.between(lattice.spans[word[0][0]].start, lattice.spans[word[-1][0]].stop)
         if spelt := lexicon.spelt(lattice.of(within)):
-            named = [(within[number], name) for number, name in spelt]
-    return [sheet.glyph(lattice.spans[i].piece, lattice.images[i], lattice.named[i], name) for i, name in named]
+            named = [(within[number], lattice.named[within[number]], name) for number, name in spelt]
+    return [sheet.glyph(lattice.spans[i].piece, lattice.images[i], *known) for i, *known in named]
 
 
 def _letter_height(pieces: Sequence[Piece], shape: tuple[int, ...]) -> float:

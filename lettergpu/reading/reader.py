@@ -18,12 +18,13 @@ from ..errors import LettergpuError
 from ..nn.network import Network
 from ..training import checkpoint
 from .ink import EMPTY, THRESHOLDS, find_ink
+from .language import english
 from .layout import Found, find_letters, single_letter
 from .lexicon import lexicon_of
 from .normalise import as_the_report_did, has_emnists_form
 from .pictures import Page, open_page
 from .sheet import Glyph
-from .spans import LETTER, MOST, WIDEST, Judge
+from .spans import LEAST, LETTER, MOST, WIDEST, Judge
 
 FORMS = ("auto", "single", "text")
 SURER = 0.1  # mean log probability by which another way to see a text has to be better: any ink looks like letters
@@ -102,15 +103,16 @@ class Reader:
         binarize: str = BINARIZERS[0],
         top: int = 5,
         lexicon: str | Path | None = None,
+        context: bool = True,
     ) -> Reading:
         """The letters of a picture: a path, the content of an image file, an open one, a Pillow image, a uint8 array.
 
         form: single takes all ink for one letter, text looks for lines of letters, auto is text but for a picture that
         is in EMNIST's form already, or whose few letters are likelier parts of one. binarize: how ink is told from
         paper, one of BINARIZERS; kmeans is the report's own way, which takes the picture for a single letter. top: how
-        many of the likeliest letters to name. A text that is read with doubt is tried turned by quarters, too. lexicon:
-        "english" or a file of a word a line; what looks like one of these words is read as it, cuts included, and the
-        rest as it stands.
+        many of the likeliest letters to name. A text that is read with doubt is tried turned by quarters, too. context:
+        a letter is told by those beside it, too, as they follow each other in English. lexicon: "english" or a file of
+        a word a line; what looks like one of these words is read as it, cuts included.
         Raises LettergpuError for what cannot be read, also where there is no letter.
         """
         _check("form", form, FORMS)
@@ -122,6 +124,7 @@ class Reader:
                 "binarize kmeans takes a picture for a single letter, as the report does: leave out text"
             )
         words = lexicon_of(str(lexicon), self.network.classes) if lexicon else None
+        language = english(self.network.classes) if context else None
         page = source if isinstance(source, Page) else open_page(source)
         ink = None
         if binarize == "kmeans":
@@ -130,7 +133,7 @@ class Reader:
             found = _alone(_whole(page, page.pixels[..., 0]))
         else:
             ink = find_ink(page.pixels, binarize)
-            found = _alone(single_letter(ink)) if form == "single" else find_letters(ink, self.judge, words)
+            found = _alone(single_letter(ink)) if form == "single" else find_letters(ink, self.judge, words, language)
         shape, size = page.pixels.shape[:2], page.size
         reading = self._answer(found, shape, size, top)
         if ink is not None and form == "auto" and _narrow(reading):
@@ -143,7 +146,7 @@ class Reader:
             assert ink is not None
             step = -1 if quarters % 2 else 1
             try:
-                turned = find_letters(replace(ink, share=np.rot90(ink.share, quarters)), self.judge, words)
+                turned = find_letters(replace(ink, share=np.rot90(ink.share, quarters)), self.judge, words, language)
                 other = self._answer(turned, shape[::step], size[::step], top)
             except LettergpuError:
                 continue
@@ -176,10 +179,11 @@ class Reader:
         return Reading(text, tuple(letters), warning=WARNING if found.joined > JOINED else "")
 
     def _likely(self, reading: Reading) -> float:
-        """How likely these are letters, in the mean, as a line's are judged."""
+        """How likely these are letters by their ink alone, in the mean, as a line's are judged."""
         images = np.stack([letter.image for letter in reading.letters])
+        named = np.log(np.maximum(self.judge.names(images).max(axis=1), LEAST)).mean()
         like = np.clip(self.judge.like(images)[:, 1], 1.0 - MOST, MOST)
-        return LETTER["named"] * _surety(reading) + LETTER["like"] * float(np.log(like / (1.0 - like)).mean())
+        return float(LETTER["named"] * named + LETTER["like"] * np.log(like / (1.0 - like)).mean())
 
     def hidden(self, letters: Sequence[Letter]) -> list[np.ndarray]:
         """The activations of each hidden layer, (letters, nodes), for letters read."""

@@ -73,6 +73,10 @@ class Lattice(NamedTuple):
     images: np.ndarray
     named: np.ndarray
 
+    def between(self, first: int, last: int) -> list[int]:
+        """The spans of these fragments alone, without the last, by their numbers."""
+        return [number for number, span in enumerate(self.spans) if first <= span.start and span.stop <= last]
+
     def of(self, numbers: Sequence[int]) -> "Lattice":
         """These spans alone, which are of fragments side by side; the first of them gets the number 0."""
         kept = [self.spans[number] for number in numbers]

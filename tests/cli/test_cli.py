@@ -202,7 +202,7 @@ def test_the_network_in_the_package_is_evaluated_where_one_stands(folder, tmp_pa
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["images"] == 80
     assert (tmp_path / "evaluation" / "confusion.png").stat().st_size > 10_000
-    assert {path.name for path in BOXED.parent.iterdir()} == {"README.md", BOXED.name, LETTERLIKE.name}
+    assert {path.name for path in BOXED.parent.iterdir()} == {"README.md", "english.npy", BOXED.name, LETTERLIKE.name}
     (tmp_path / "boxed").mkdir()  # a run of that name is meant, if there is one
     assert "there is no such file" in complaint(lettergpu_("evaluate", "boxed", cwd=tmp_path))
 
