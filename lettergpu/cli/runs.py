@@ -159,7 +159,7 @@ def sweep(
     what = sweeping.Space(space) if space else sweeping.Space()
     letters = letters_of(config_of(data=data, orientation=orientation, test=test), progress.preparing)
     place = resolve(device or Config.device)[0]
-    found = sweeping.opened(study, storage, out, seed)
+    found = sweeping.opened(study, storage, out)
     bar = tqdm(total=trials, unit=" trials", smoothing=0, **progress.BARS)
 
     def on_epoch(trial: Any, report: Any) -> None:
@@ -176,7 +176,7 @@ def sweep(
     try:
         with bar:
             bar.n = sum(row["state"] in ("complete", "pruned") for row in sweeping.table(found))
-            sweeping.search(found, what, letters, place, trials, on_epoch, on_trial)
+            sweeping.search(found, what, letters, place, trials, seed, on_epoch, on_trial)
     except KeyboardInterrupt:
         bar.close()
         _report(found, out, as_json, quiet)

@@ -20,6 +20,7 @@ from ..config import Config
 from ..data.letters import Letters
 from ..errors import LettergpuError, brief
 from ..files import as_text, read_text, replacing
+from ..randomness import generator
 from ..training.loop import Diverged, fit
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def suggest(trial: "optuna.Trial", name: str, choice: Any) -> Any:
     return (trial.suggest_int if whole else trial.suggest_float)(name, **choice)
 
 
-def opened(name: str, storage: str | None, folder: Path, seed: int) -> "optuna.Study":
+def opened(name: str, storage: str | None, folder: Path) -> "optuna.Study":
     """The study of this name, which others may work at as well. storage: a URL; None is a journal in the folder.
 
     Raises LettergpuError where Optuna is not installed, or the storage cannot be used.
@@ -123,7 +124,6 @@ def opened(name: str, storage: str | None, folder: Path, seed: int) -> "optuna.S
         return optuna.create_study(
             storage=_journal(folder) if storage is None else _database(storage),
             study_name=name,
-            sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2),
             load_if_exists=True,
         )
@@ -166,18 +166,23 @@ def search(
     letters: Letters,
     device: Device,
     count: int,
+    seed: int = Config.seed,
     on_epoch: Callable[["optuna.Trial", Any], None] = lambda trial, report: None,
     on_trial: Callable[["optuna.Study"], None] = lambda study: None,
 ) -> None:
     """Try until `count` trials of the study are done, by this process and the others.
 
-    on_epoch: is called after each with its trial and report. on_trial: after each trial.
+    seed: what a trial draws is a function of it, of the trial's number and of the trials before, so that processes of
+    one command try different settings. on_epoch: is called after each with its trial and report. on_trial: after each
+    trial.
     """
     import optuna
 
     def objective(trial: "optuna.Trial") -> float:
         if _begun(study, before=trial.number) >= count:
             raise Superfluous
+        drawn = int(generator(seed, "trial", trial.number).integers(2**32))
+        study.sampler = optuna.samplers.TPESampler(seed=drawn, constant_liar=True)
         trial.set_user_attr("process", [socket.gethostname(), os.getpid()])
         config = replace(space.config(lambda name, choice: suggest(trial, name, choice)), **letters.settings)
         trial.set_user_attr("config", config.to_toml())

@@ -86,13 +86,13 @@ def test_what_is_no_space_is_told(tmp_path, text, sentence):
 
 
 def test_a_sweep_ends_with_the_best_settings_and_goes_on(letters, space, tmp_path):
-    study = sweep.opened("s", None, tmp_path, 0)
+    study = sweep.opened("s", None, tmp_path)
     assert sweep.write_best(study, tmp_path / "best.toml") is None
     told = []
-    sweep.search(study, space, letters, CPU, 3, lambda trial, report: told.append((trial.number, report.epoch)))
+    sweep.search(study, space, letters, CPU, 3, 0, lambda trial, report: told.append((trial.number, report.epoch)))
     assert len(states(study)) == 3
-    again = sweep.opened("s", None, tmp_path, 0)
-    sweep.search(again, space, letters, CPU, 3, lambda *_: pytest.fail("they are done"))
+    again = sweep.opened("s", None, tmp_path)
+    sweep.search(again, space, letters, CPU, 3, 0, lambda *_: pytest.fail("they are done"))
     sweep.search(again, space, letters, CPU, 7)
     rows = sweep.table(again)
     assert len(rows) == 7
@@ -107,12 +107,26 @@ def test_a_sweep_ends_with_the_best_settings_and_goes_on(letters, space, tmp_pat
     assert (best.data, best.epochs, best.calibrate) == ("auto", 3, True)
 
 
+def test_processes_of_one_command_try_different_settings_the_same_as_one_alone(letters, space, tmp_path):
+    """Of the first ten trials, which are drawn at random."""
+
+    def tried(folder, counts):
+        for count in counts:  # opened anew, as each process does
+            study = sweep.opened("s", None, tmp_path / folder)
+            sweep.search(study, space, letters, CPU, count, 7)
+        return [trial.params for trial in study.trials]
+
+    alone = tried("alone", [4])
+    assert tried("several", [1, 3, 4]) == alone
+    assert len({chosen["learning_rate"] for chosen in alone}) == 4
+
+
 def test_a_trial_that_diverges_is_given_up(letters, tmp_path):
     path = tmp_path / "space.toml"
     path.write_text(
         '[settings]\nepochs = 3\nactivation = "identity"\nbatch_norm = false\n[space]\nlearning_rate = [1e30]'
     )
-    study = sweep.opened("s", None, tmp_path, 0)
+    study = sweep.opened("s", None, tmp_path)
     sweep.search(study, sweep.Space(path), letters, CPU, 2)
     assert states(study) == [STATES.PRUNED] * 2
     assert "the loss became" in study.trials[0].user_attrs["diverged"]
@@ -121,7 +135,7 @@ def test_a_trial_that_diverges_is_given_up(letters, tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="nobody is asked whether another process lives")
 def test_what_a_dead_process_began_is_tried_again_and_what_a_living_one_does_is_left(letters, space, tmp_path):
-    study = sweep.opened("s", None, tmp_path, 0)
+    study = sweep.opened("s", None, tmp_path)
     chosen = {"activation": "relu", "layers": 1, "nodes 1": 8, "learning_rate": 0.1}
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
@@ -151,14 +165,14 @@ def test_processes_share_the_trials_of_one_that_is_killed(tmp_path):
     name, count = f"s{os.getpid()}-{time.time_ns()}", 4
     (tmp_path / "space.toml").write_text(SMALL.replace("epochs = 3", "epochs = 8"))
 
-    def worker(seed):
-        words = f"sweep --quiet --trials {count} --study {name} --space space.toml --data builtin --seed {seed}".split()
+    def worker():
+        words = f"sweep --quiet --trials {count} --study {name} --space space.toml --data builtin".split()
         words += ["--storage", storage] if storage else []
         command = [sys.executable, "-m", "lettergpu", *words]
         return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
-    study = sweep.opened(name, storage, out, 0)
-    victim = worker(0)
+    study = sweep.opened(name, storage, out)
+    victim = worker()
     deadline = time.monotonic() + 120
     while not any(trial.state == STATES.RUNNING and trial.intermediate_values for trial in study.get_trials()):
         assert victim.poll() is None, victim.communicate()
@@ -166,7 +180,7 @@ def test_processes_share_the_trials_of_one_that_is_killed(tmp_path):
         time.sleep(0.05)
     victim.send_signal(signal.SIGKILL)
     victim.communicate()
-    for other in [worker(1), worker(2)]:
+    for other in [worker(), worker()]:
         told, wrong = other.communicate(timeout=240)
         assert (other.returncode, told.decode().split()) == (0, ["sweep/best.toml"]), wrong
     trials = study.get_trials()
@@ -181,7 +195,7 @@ def test_processes_share_the_trials_of_one_that_is_killed(tmp_path):
 
 def test_a_storage_that_cannot_be_used_is_told(tmp_path):
     with pytest.raises(LettergpuError, match=r"--storage nowhere://x: it cannot be used"):
-        sweep.opened("s", "nowhere://x", tmp_path, 0)
+        sweep.opened("s", "nowhere://x", tmp_path)
     for url in ("sqlite:///trials.db", "sqlite+pysqlite:///trials.db"):
         with pytest.raises(LettergpuError, match="two processes may take the same trial; leave it out"):
-            sweep.opened("s", url, tmp_path, 0)
+            sweep.opened("s", url, tmp_path)
