@@ -206,6 +206,19 @@ static inline void put(float* c, Index N, Index m, int rows, Index n, int width,
     }
 }
 
+// A piece of a product, with `add` and what c holds at its place, goes to that place if there is `more`, else to finish
+template <typename Finish>
+static inline void complete(float* c, Index N, Index m, int rows, Index n, int width, float* sums, bool add, bool more,
+                            Finish finish) {
+    if (add)
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < width; j++) sums[i * WIDTH + j] += c[(m + i) * N + n + j];
+    if (more)
+        put(c, N, m, rows, n, width, sums);
+    else
+        finish(m, rows, n, width, sums);
+}
+
 // sums <- of those rows of b, `step` apart, that are at these places, times the numbers of a there
 template <int width>
 static inline void row_sums(const float* a, const float* b, Index step, const Place* places, Index count,
@@ -242,10 +255,15 @@ static void row_product(const float* a, const float* b, Index N, Index K, Finish
     }
 }
 
+#include "bfloat16.h"
+
+static bool rounding = false;  // the factors of products, to bfloat16
+
 // Each piece of the product of a (M x K) and b (K x N) is handed to finish(m, rows, n, width, sums) when it is complete.
 // c holds sums from one piece of a long inner dimension to the next; with `add` it starts from what c holds.
 template <typename Finish>
 static void product(Matrix a, Matrix b, float* c, bool add, Index M, Index N, Index K, Finish finish) {
+    if (rounding) return rounded_product(a, b, c, add, M, N, K, finish);
     if (M == 1 && K <= DEPTH && a.column == 1 && b.column == 1 && !add)
         return row_product(a.data, b.data, N, K, finish);
     const Index panels = (N + WIDTH - 1) / WIDTH, blocks = (M + ROWS - 1) / ROWS, pieces = (K + DEPTH - 1) / DEPTH;
@@ -284,13 +302,7 @@ static void product(Matrix a, Matrix b, float* c, bool add, Index M, Index N, In
                     tile_of(rows, count == depth, a.data + m * a.row + k * a.column, a.row, a.column,
                             packed ? panel : b.data + k * b.row + n, packed ? Index(WIDTH) : b.row,
                             places + m / ROWS * K + k, count, sums);
-                    if (k || add)
-                        for (int i = 0; i < rows; i++)
-                            for (int j = 0; j < width; j++) sums[i * WIDTH + j] += c[(m + i) * N + n + j];
-                    if (k + DEPTH < K)
-                        put(c, N, m, rows, n, width, sums);
-                    else
-                        finish(m, rows, n, width, sums);
+                    complete(c, N, m, rows, n, width, sums, k || add, k + DEPTH < K, finish);
                 }
             }
         }
@@ -390,6 +402,9 @@ static bool is_first(const float* z, Index classes, Index label) {
 extern "C" {
 
 void use_threads(int count) { lettergpu::threads().count = count; }
+
+// Whether all products round their factors to bfloat16 from now on: as wanted, where that can be
+int round_factors(int wanted) { return rounding = wanted && may_round(); }
 
 // value <- g(x W + b), and, if it is not null, slope <- g'(x W + b); a null bias is 0
 void dense(const float* x, const float* weight, const float* bias, float* value, float* slope, Index rows, Index fan_in,

@@ -19,7 +19,7 @@ CHOICES = {  # by name, as those who have them stand above this file; a test hol
     "init": ("xavier", "he", "uniform", "report", "zeros"),
     "augment": ("none", "rotate", "affine", "elastic"),
     "schedule": ("constant", "linear", "cosine", "step", "exponential"),
-    "precision": ("float32", "tf32"),
+    "precision": ("float32", "tf32", "bf16"),
     "log": ("none", "tensorboard"),
 }
 
@@ -46,7 +46,7 @@ class Config:
     old: str = "auto"  # letters of the kind that it knows, to be mixed in: auto, builtin, a folder, none
     old_letters: int = 5200  # so many of them an epoch, or as many as there are copies of the new ones if that is more
     device: str = "auto"  # auto, cpu, cuda[:N], torch[:...], sycl[:...]: backends/libraries.py
-    precision: str = "float32"  # of products of matrices on a GPU; tf32 is faster and keeps 10 bits of 23
+    precision: str = "float32"  # of factors of matrices: tf32 keeps 10 bits of 23, on a GPU, bf16 7, on a CPU with AMX
     hidden: tuple[int, ...] = (512, 256, 128)  # nodes of each hidden layer; () is a perceptron
     activation: str = "tanhexp"  # of the hidden layers
     batch_norm: bool = True  # normalise what goes into the activation of each hidden layer

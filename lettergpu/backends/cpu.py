@@ -23,6 +23,7 @@ NAMES = "identity", "sigmoid", "tanh", "relu", "leaky_relu", "swish", "mish", "t
 P, N, F, FLAG, W = ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_float, ctypes.c_int, ctypes.c_uint32
 SIGNATURES = {
     "use_threads": [FLAG],
+    "round_factors": [FLAG],
     "dense": [P, P, P, P, P, N, N, N, FLAG, F],
     "gradient_before": [P, P, P, N],
     "set_gradients": [P, P, P, P, FLAG, N, N, N],
@@ -51,7 +52,7 @@ def library() -> tuple[Any, str]:
         function = getattr(host, name, None)
         if function is None:
             return None, f"{compiler} left {name} out of the library that it made"
-        function.argtypes, function.restype = arguments, None
+        function.argtypes, function.restype = arguments, FLAG if name == "round_factors" else None
     host.use_threads(threads())
     return host, compiler
 
@@ -59,9 +60,13 @@ def library() -> tuple[Any, str]:
 def threads() -> int:
     """As many as OMP_NUM_THREADS says, as for other libraries, else as there are cores for this process."""
     wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    if wanted.isdecimal() and int(wanted):
-        return int(wanted)
-    return cores()
+    return int(wanted) if wanted.isdecimal() and int(wanted) else cores()
+
+
+def round_factors(wanted: bool) -> bool:
+    """Whether the factors of products are rounded to bfloat16 from now on: as wanted, where the processor can."""
+    host = library()[0] if wanted or library.cache_info().currsize else None
+    return bool(host and host.round_factors(wanted))
 
 
 def _at(*arrays: Any) -> list[Any]:

@@ -21,7 +21,9 @@ from array_api_compat import array_namespace
 from array_api_compat import device as device_of
 
 from ..errors import LettergpuError
+from . import cpu
 from .device import CPU, Device, one_by_one
+from .dispatch import NATIVE
 
 
 class Found(NamedTuple):
@@ -213,13 +215,14 @@ REFUSED = {"jax": "JAX's arrays cannot be written in place, as a training writes
 def resolve(name: str, precision: str = "float32") -> tuple[Device, str]:
     """The device of that name, one of FORMS, and in a few words why that one.
 
-    auto is the first usable GPU of CuPy's, else the CPU. precision: of products of float32 matrices on an NVIDIA GPU,
-    float32 or tf32, which keeps 10 of the 23 bits of each factor; it holds for the whole process.
-    Raises LettergpuError where the name is none of these or the device asked for cannot be used; with
+    auto is the first usable GPU of CuPy's, else the CPU. precision: of products of float32 matrices, float32 or, on an
+    NVIDIA GPU, tf32, which keeps 10 of the 23 bits of each factor, or, on a CPU that has AMX, bf16, which keeps 7; it
+    holds for the whole process.
+    Raises LettergpuError where the name is none of these, the device asked for cannot be used, or it has no bf16; with
     LETTERGPU_CPU_FALLBACK=1 in the environment a missing device is only warned of, and the CPU taken.
     """
     if name == "cpu":
-        return CPU, "as asked"
+        return _cpu(precision), "as asked"
     prefix = "cuda" if name == "auto" else name.partition(":")[0]
     if prefix in REFUSED:
         raise LettergpuError(f"--device {name}: {REFUSED[prefix]}; choose {FORMS}")
@@ -228,14 +231,14 @@ def resolve(name: str, precision: str = "float32") -> tuple[Device, str]:
     library = LIBRARIES[prefix]
     found, trouble = library.devices()
     if name == "auto":
-        return (_opened(library, found[0], precision), "a GPU is usable") if found else (CPU, trouble)
+        return (_opened(library, found[0], precision), "a GPU is usable") if found else (_cpu(precision), trouble)
     meant = [each for each in found if f"{each.name}:".startswith(f"{name}:")]
     if meant:
         return _opened(library, meant[0], precision), "as asked"
     there = trouble or f"{library.title} finds {', '.join(each.name for each in found)} here"
     if os.environ.get("LETTERGPU_CPU_FALLBACK") == "1":
         warnings.warn(f"--device {name}: {there}; the CPU is taken instead", stacklevel=2)
-        return CPU, "LETTERGPU_CPU_FALLBACK=1"
+        return _cpu(precision), "LETTERGPU_CPU_FALLBACK=1"
     raise LettergpuError(f"--device {name}: {there}; or use --device cpu")
 
 
@@ -251,7 +254,21 @@ def _is_form(name: str, forms: str) -> bool:
     return name == "auto" or bool(re.fullmatch(pattern, name))
 
 
+def _cpu(precision: str) -> Device:
+    wanted = precision == "bf16"
+    if cpu.round_factors(wanted and "numpy" in NATIVE) != wanted:
+        raise LettergpuError(
+            "--precision bf16: it takes Linux, a processor with amx_bf16 (/proc/cpuinfo), and kernels compiled for it; "
+            "see lettergpu info, or say --precision float32"
+        )
+    return CPU
+
+
 def _opened(library: Library, found: Found, precision: str) -> Device:
+    if precision == "bf16":
+        raise LettergpuError(
+            f"--precision bf16: {found.name} has none; say --device cpu, or --precision tf32 or float32"
+        )
     return library.open(import_module(library.module), found, precision)
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..training.runs import Run
 
 TURNED = f"{Config.rotation_chance:.0%} of the images by {{:.0f}} to {{:.0f}} degrees".format(*Config.rotation_degrees)
-MAY_CHANGE = {"data", "orientation", "old", "device", "epochs", "patience", "log"}  # in a run that goes on
+MAY_CHANGE = {"data", "orientation", "old", "device", "precision", "epochs", "patience", "log"}  # in a run that goes on
 AUGMENT = f"rotate turns {TURNED}; affine turns, shifts, stretches, shears all; elastic bends too."
 
 
@@ -61,7 +61,8 @@ def train(
     ] = None,
     device: DeviceName = None,
     precision: Annotated[
-        str | None, setting("precision", "Of matrix products on a GPU; tf32 is faster and rounds to 10 bits of 23.")
+        str | None,
+        setting("precision", "Of matrix products; faster: tf32 on a GPU, 10 bits of 23; bf16 on a CPU with AMX, 7."),
     ] = None,
     hidden: Annotated[str | None, setting("hidden", "Nodes of each hidden layer; none for a perceptron.")] = None,
     activation: Annotated[str | None, setting("activation", "Of the hidden layers.")] = None,

@@ -123,6 +123,13 @@ def test_auto_is_cupy_or_the_cpu(monkeypatch):
     assert resolve("auto") == (("cuda:0", "float32"), "a GPU is usable")
 
 
+def test_bf16_is_the_cpus_alone(monkeypatch):
+    pretend(monkeypatch, "cuda", "cuda:0")
+    for asked in ("auto", "cuda"):
+        with pytest.raises(LettergpuError, match=r"--precision bf16: cuda:0 has none; say --device cpu, or .* tf32"):
+            resolve(asked, "bf16")
+
+
 @pytest.mark.parametrize(
     ("origin", "command"),
     [
