@@ -1,17 +1,18 @@
 """Seconds an epoch of training takes, here and elsewhere: the same network, weights, letters, order and bookkeeping.
 
 python bench/speed/epoch.py [--activation tanhexp|relu|swish|mish] [--batch-size 256] [--threads N] [--rounds 5]
-                      [--device cpu|cuda] [--precision float32|tf32] [--ensemble 1] [--peers NAME ...]
+                      [--device cpu|cuda] [--precision float32|tf32|bf16] [--ensemble 1] [--peers NAME ...]
                       [--images 99840] [--letters auto|noise] [--json FILE|-]
 python bench/speed/epoch.py --sweep [--peers NAME ...] [--rounds 5] ...
 
 784-512-256-128-26, float32, without augmentation. Letters: the first ones of the folder that LETTERGPU_EMNIST names,
 else built-in ones; with --letters noise random pixels, of which lettergpu can leave out none. --ensemble trains so many
-networks side by side, each in an order of its own. --precision is of products of matrices on a GPU. --threads pins the
-process to that many cores, by default all; --sweep tries every activation, batch size and number of threads of SWEEP
-and prints one table.
+networks side by side, each in an order of its own. --precision is of products of matrices: tf32 on a GPU, bf16 on a CPU
+that has AMX, lettergpu's and PyTorch's. --threads pins the process to that many cores, by default all; --sweep tries
+every activation, batch size and number of threads of SWEEP and prints one table.
 
 The peers, beside lettergpu, are left out where they are not installed (pip install '.[bench]'):
+  float32        lettergpu again, without bf16
   products-only  nothing but a step's products of matrices, by NumPy's BLAS into memory that is there already: the
                  floor of whoever uses that BLAS
   torch          PyTorch eager, as its tutorials have it
@@ -52,6 +53,20 @@ class LeftOut(Exception):
     """Why a contestant does not take part."""
 
 
+def float32(task: Task) -> Epoch:
+    if task.config.precision != "bf16":
+        raise LeftOut("it is lettergpu itself")
+    epoch_of = training(task)
+
+    def epoch(number: int) -> tuple[float, float] | None:
+        resolve("cpu", "float32")
+        outcome = epoch_of(number)
+        resolve("cpu", "bf16")
+        return outcome
+
+    return epoch
+
+
 def torch_activation(name: str) -> Callable:
     import torch
 
@@ -69,7 +84,7 @@ def torch_arrays(task: Task) -> tuple[Any, Any, Any]:
 
     if task.kind == "cuda" and not torch.cuda.is_available():
         raise LeftOut("PyTorch finds no usable GPU")
-    torch.set_float32_matmul_precision("high" if task.config.precision == "tf32" else "highest")
+    torch.set_float32_matmul_precision({"tf32": "high", "bf16": "medium"}.get(task.config.precision, "highest"))
     parameters = []
     for weight, bias in task.parameters():
         if weight.ndim == 2:
@@ -247,6 +262,7 @@ def sklearn_mlp(task: Task) -> Epoch:
 
 
 PEERS: dict[str, Callable[[Task], Epoch]] = {
+    "float32": float32,
     "products-only": products_only,
     "torch": torch_eager,
     "torch-compile": torch_compiled,
@@ -321,7 +337,7 @@ def sweep(options: argparse.Namespace) -> None:
 def variant(options: argparse.Namespace) -> str:
     """What a result's name says of them."""
     name = f"-k{options.ensemble}" if options.ensemble > 1 else ""
-    name += "-tf32" if options.precision == "tf32" else ""
+    name += f"-{options.precision}" if options.precision != "float32" else ""
     return name + ("-cuda" if options.device == "cuda" else "")
 
 
