@@ -4,7 +4,7 @@
 // TDPBF16PS multiplies rows by columns: each pair is of two neighbours along the inner dimension, and those of a row of
 // a, or of a column of b, lie along a row of a's tile, or a column of b's. So both are packed as such tiles, rounded to
 // the nearest, ties to even. What lies beyond a matrix is 0; so is a factor below 1.2e-38. Pixels that are 0 are
-// multiplied as others are: a block of 32 rows has few columns without another number.
+// multiplied as others are: in all of 32 rows a fifth of the columns are, 4 % of whole tiles.
 
 #if defined(__AMX_BF16__) && defined(__AVX512BF16__) && defined(__AVX512BW__) && defined(__linux__)
 #include <immintrin.h>
