@@ -4,7 +4,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from lettergpu.data import npz
+from lettergpu.data import idx, npz
+from lettergpu.data.idx import Mapped
 from lettergpu.errors import LettergpuError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (30, 28, 28)).astype(np.uint8)
@@ -84,3 +85,73 @@ def test_a_header_that_is_none_is_refused(header, tmp_path):
     with pytest.raises(LettergpuError, match=r"letters.npz is damaged, or no .npz") as error:
         npz.read(path)
     assert str(error.value).isprintable()
+
+
+@pytest.fixture
+def _few_are_many(monkeypatch):
+    monkeypatch.setattr(idx, "LARGE", 1000)
+
+
+@pytest.mark.usefixtures("_few_are_many")
+@pytest.mark.parametrize("shape", [(28, 28), (784,), (28, 28, 1), (1, 28, 28)], ids=str)
+def test_many_images_stay_in_the_archive(shape, tmp_path):
+    np.savez(path := tmp_path / "letters.npz", y=LABELS, x=IMAGES.reshape(30, *shape))
+    table = npz.read(path)[""]
+    assert isinstance(table.images, Mapped)
+    assert table.images.shape == (30, 28, 28)
+    np.testing.assert_array_equal(table.images[np.array([29, 3, 3])], IMAGES[[29, 3, 3]])
+    np.testing.assert_array_equal(np.asarray(table.images), IMAGES)
+    np.testing.assert_array_equal(table.labels, LABELS)
+
+
+@pytest.mark.usefixtures("_few_are_many")
+def test_images_that_stay_do_not_count_as_unpacked(tmp_path, monkeypatch):
+    np.savez(path := tmp_path / "letters.npz", x=np.tile(IMAGES, (60, 1, 1)), y=np.tile(LABELS, 60))
+    monkeypatch.setattr(npz, "MOST", 100_000)
+    assert len(npz.read(path)[""].images) == 1800
+    monkeypatch.setattr(idx, "MOST", 1799)
+    with pytest.raises(LettergpuError, match=r"would come to 1,4\d\d,\d+ bytes"):
+        npz.read(path)
+
+
+@pytest.mark.usefixtures("_few_are_many")
+@pytest.mark.parametrize(
+    "images",
+    [IMAGES / np.float32(255), IMAGES.astype(np.int32), np.asfortranarray(IMAGES), IMAGES // 128],
+    ids=["shares", "int32", "by columns", "black and white"],
+)
+def test_images_that_are_not_taken_as_they_lie_are_read(images, tmp_path):
+    np.savez(path := tmp_path / "letters.npz", x=images, y=LABELS)
+    expected = 255 * images if images.max() == 1 and images.dtype == np.uint8 else IMAGES
+    found = npz.read(path)[""].images
+    assert isinstance(found, np.ndarray)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.usefixtures("_few_are_many")
+def test_packed_images_are_read(tmp_path):
+    assert isinstance(npz.read(written(tmp_path, x=IMAGES, y=LABELS))[""].images, np.ndarray)
+
+
+@pytest.mark.usefixtures("_few_are_many")
+@pytest.mark.parametrize("count", [31, 10**8, 10**30])
+def test_a_header_that_promises_more_than_is_mapped_is_refused(count, tmp_path):
+    header, labels = io.BytesIO(), io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (count, 784)})
+    np.save(labels, LABELS)
+    with zipfile.ZipFile(path := tmp_path / "letters.npz", "w") as archive:
+        archive.writestr("images.npy", header.getvalue() + IMAGES.tobytes())
+        archive.writestr("labels.npy", labels.getvalue())
+    with pytest.raises(LettergpuError, match=r"letters.npz is damaged, or no .npz of plain arrays \(") as error:
+        npz.read(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.usefixtures("_few_are_many")
+def test_a_pixel_that_is_not_what_was_written_is_noticed(tmp_path):
+    np.savez(path := tmp_path / "letters.npz", x=IMAGES, y=LABELS)
+    content = bytearray(path.read_bytes())
+    content[content.index(IMAGES[20].tobytes())] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(LettergpuError, match=r"letters.npz is damaged.*CRC"):
+        npz.read(path)

@@ -76,6 +76,19 @@ def test_they_do_beyond_memory_and_as_a_resumed_run(kind, load, beyond_memory):
     assert outcome(config, in_file, state=first.state) == whole[1:]
 
 
+def test_letters_in_an_npz_archive_come_to_the_bits_of_those_in_memory(few_letters, tmp_path, monkeypatch):
+    parts = {"train": few_letters.train, "test": few_letters.test}
+    arrays = {f"x_{name}": part.images for name, part in parts.items()}
+    np.savez(path := tmp_path / "letters.npz", **arrays, **{f"y_{name}": part.labels for name, part in parts.items()})
+    in_memory = load_letters(str(path), orientation="transposed")
+    monkeypatch.setattr(idx, "LARGE", 1000)
+    in_file = load_letters(str(path), orientation="transposed")
+    assert isinstance(in_file.train.images, Mapped)
+    assert in_file.fingerprint == in_memory.fingerprint
+    config = dataclasses.replace(CONFIG, epochs=1)
+    assert outcome(config, in_file) == outcome(config, in_memory)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_epoch_in_stretches_is_the_epoch(kind, few_letters, device, monkeypatch):
     config = dataclasses.replace(CONFIG, epochs=2, **KINDS[kind])
