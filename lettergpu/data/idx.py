@@ -41,7 +41,8 @@ class Mapped:
     of NumPy's arrays as is used: shape, dtype, nbytes, [rows], swapaxes, reshape and 255 - it, which are done to what
     is read. path: of the file. memory: all of it. offset, whole: where the images of the file begin, and their shape.
     form: of one of these images. rows: those of the file that these are, None for all.
-    Raises LettergpuError where the file has been cut short meanwhile.
+    Another process, to which it is sent, maps the file itself.
+    Raises LettergpuError where the file has been cut short meanwhile, or another process finds another file.
     """
 
     path: Path
@@ -63,6 +64,10 @@ class Mapped:
         mapped = cls(path, memory, offset, shape, shape[1:])
         mapped._advise("MADV_RANDOM", 0, len(memory))  # or a row would bring megabytes along; what follows is told
         return mapped
+
+    def __reduce__(self) -> Any:
+        kept = self.form, self.rows, self.swapped, self.inverted
+        return _mapped_again, (self.path, len(self.memory), self.offset, self.whole, *kept)
 
     def __len__(self) -> int:
         return self.whole[0] if self.rows is None else len(self.rows)
@@ -155,6 +160,17 @@ class Mapped:
                 f"{self.path} was cut short while it was in use, to {size:,} of {len(self.memory):,} bytes: "
                 "put the whole file there again, and start anew"
             )
+
+
+def _mapped_again(path: Path, length: int, offset: int, whole: tuple[int, ...], *kept: Any) -> Mapped:
+    """What another process has mapped of a file of `length` bytes."""
+    try:
+        there = Mapped.of(path, offset, whole)
+    except (OSError, ValueError) as error:  # the latter where it is empty
+        raise LettergpuError(f"{path} cannot be mapped by each process: {error}") from error
+    if len(there.memory) != length:
+        raise LettergpuError(f"{path} has {len(there.memory):,} bytes for one process, and {length:,} for another")
+    return Mapped(path, there.memory, offset, whole, *kept)
 
 
 Images = np.ndarray | Mapped

@@ -12,7 +12,7 @@ from ..backends.device import Device, Repeated, one_by_one
 from ..backends.libraries import resolve
 from ..backends.ranks import ALONE, Ranks
 from ..config import Config
-from ..data.idx import Images, Mapped
+from ..data.idx import Images
 from ..data.letters import Examples, Letters
 from ..errors import LettergpuError
 from ..nn.losses import LOSSES, weighed
@@ -108,8 +108,6 @@ def fit(
     """
     device = device or resolve(config.device, config.precision)[0]
     rows, held = letters.hold_out(config.validation, config.seed)
-    if ranks.size > 1 and isinstance(letters.train.images, Mapped):
-        raise LettergpuError("images of 256 MB and more stay in their file, and are for one process: leave mpiexec out")
     task = config, letters.train, letters.classes, rows, held
     ranks.tell(task)
     trainer = Trainer(*task, device, ranks)

@@ -1,5 +1,6 @@
 import gzip
 import os
+import pickle
 import tracemalloc
 from types import SimpleNamespace
 
@@ -120,6 +121,22 @@ def test_the_images_of_a_large_file_are_read_as_they_are_asked_for(ending, image
     np.testing.assert_array_equal(many[5:9], expected[94:90:-1])
     np.testing.assert_array_equal(few, expected[rows])
     np.testing.assert_array_equal(np.asarray(many.chosen(rows[1:])), expected[99 - rows[1:]])
+
+
+@pytest.mark.usefixtures("unpacked")
+def test_what_stays_in_a_file_is_mapped_again_where_it_is_sent(images, tmp_path):
+    write_idx(path := tmp_path / "images", images)
+    mapped = read_idx(path, 3)
+    for changed in (mapped, 255 - mapped, mapped.swapaxes(1, 2)):
+        chosen = changed.reshape(100, 784).chosen(np.arange(99, 19, -1))
+        sent = pickle.dumps(chosen)
+        assert len(sent) < images.nbytes / 10
+        np.testing.assert_array_equal(np.asarray(pickle.loads(sent)), np.asarray(chosen))
+    for content, said in ((b"other", "has 5 bytes for one process, and 78,416 for another"), (b"", "cannot be mapped")):
+        path.unlink()  # what is mapped stays as it is
+        path.write_bytes(content)
+        with pytest.raises(LettergpuError, match=said):
+            pickle.loads(sent)
 
 
 def test_a_large_gzipped_file_is_unpacked_once_and_anew_when_it_changes(images, tmp_path, unpacked):

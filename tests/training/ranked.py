@@ -16,6 +16,7 @@ from conftest import numpy_by
 from lettergpu.backends.device import CPU
 from lettergpu.backends.ranks import ALONE, Mpi, together
 from lettergpu.config import Config
+from lettergpu.data.idx import Mapped
 from lettergpu.data.letters import Examples
 from lettergpu.training import batches
 from lettergpu.training.loop import Trainer
@@ -32,6 +33,8 @@ CASES = {
     "an ensemble": DISTORTED | {"ensemble": 2, "loss": "sigmoid", "class_weight": "balanced"},
     "in pieces": {"batch_norm": True, "batch_size": 50, "piece": 30, "l2": 1e-3},
     "in stretches": DISTORTED | {"batch_size": 25, "stretch": 55},
+    "in their file": DISTORTED | {"batch_size": 25, "stretch": 55, "file": True},
+    "in their file, two networks": {"ensemble": 2, "batch_size": 3, "learning_rate": 0.001, "file": True},
     "all at once": {"batch_size": 0, "hidden": (), "augment": "none"},
     # slowly: over 3 rows roundings are soon seen, and of 2 rows, which are 1 and -1 when normalised, all is rounding
     "fewer rows than processes": {"batch_size": 3, "learning_rate": 0.001},
@@ -48,15 +51,28 @@ def letters():
     return Examples(images, labels, rng.uniform(0.5, 2, 103)), tuple("ABCD"), rows[:83], rows[83:]
 
 
-def trained(case, ranks=ALONE):
-    """Each epoch's losses and accuracies, and how far the parameters of one process are from another's."""
+def told(examples, file, ranks):
+    """The same examples, of images that stay in a file which rank 0 tells the others of."""
+    if ranks.rank == 0:
+        file.write_bytes(examples.images.tobytes())
+        examples = replace(examples, images=Mapped.of(file, 0, examples.images.shape))
+    return ranks.tell(examples)
+
+
+def trained(case, file, ranks=ALONE):
+    """Each epoch's losses and accuracies, and how far the parameters of one process are from another's.
+
+    file: to be written where images are to stay in one.
+    """
     changes = dict(CASES[case])
     formulas, batches.PIECE = changes.pop("formulas", False), changes.pop("piece", PIECE)
     batches.STRETCH = changes.pop("stretch", STRETCH)
+    examples, *rest = letters()
+    examples = told(examples, file, ranks) if changes.pop("file", False) else examples
     with numpy_by(None) if formulas else nullcontext():
-        trainer = Trainer(replace(SMALL, **changes), *letters(), CPU, ranks)
-        told = [trainer.epoch(epoch) for epoch in range(1, EPOCHS + 1)]
-    return told, float(np.ptp(ranks.gather(trainer.network.parameters), axis=0).max())
+        trainer = Trainer(replace(SMALL, **changes), examples, *rest, CPU, ranks)
+        epochs = [trainer.epoch(epoch) for epoch in range(1, EPOCHS + 1)]
+    return epochs, float(np.ptp(ranks.gather(trainer.network.parameters), axis=0).max())
 
 
 def fatal(sums, sent):
@@ -79,7 +95,7 @@ if __name__ == "__main__":
         sys.argv = ["lettergpu", *sys.argv[4:]]
         main()
     with together("") as ranks:
-        found = {case: trained(case, ranks) for case in CASES}
+        found = {case: trained(case, Path(sys.argv[1]).with_suffix(".images"), ranks) for case in CASES}
         if ranks.rank == 0:
             Path(sys.argv[1]).write_text(json.dumps(found))
         ranks.tell()

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,8 +17,7 @@ from conftest import numpy_by
 
 from lettergpu.backends import ranks as module
 from lettergpu.backends.ranks import ALONE, Mpi, Nccl, Ranks, launched, share_cores, together
-from lettergpu.data.idx import Mapped
-from lettergpu.data.letters import Examples, load_letters
+from lettergpu.data.letters import load_letters
 from lettergpu.errors import LettergpuError
 from lettergpu.nn import layers
 from lettergpu.nn.activations import ACTIVATIONS
@@ -231,12 +229,6 @@ def test_each_process_computes_on_a_device_of_its_own(monkeypatch):
         with pytest.raises(LettergpuError, match=f"--device {name}: of 4 processes"):
             ranks.place(name)
     assert ALONE.place("cuda:1") == "cuda:1"
-
-
-def test_images_that_stay_in_their_file_are_refused(few_letters):
-    there = Examples(object.__new__(Mapped), few_letters.train.labels)
-    with pytest.raises(LettergpuError, match="for one process"):
-        next(fit(ranked.SMALL, replace(few_letters, train=there), ranks=Halves([])))
 
 
 def test_arrays_of_gpus_go_through_nccl(monkeypatch):
