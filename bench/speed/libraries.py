@@ -18,8 +18,10 @@ from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
-from epoch import LeftOut, timed, torch_eager
+from epoch import timed
+from peers import LeftOut
 from rounds import limit_threads, name_after, report, seconds_in_turn
+from torch_peers import torch_eager
 
 from lettergpu.backends import dispatch
 from lettergpu.backends.libraries import LIBRARIES, resolve

@@ -17,8 +17,8 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from epoch import torch_activation
 from rounds import limit_threads, medians, publish, seconds_in_turn
+from torch_peers import torch_activation
 
 from lettergpu.cli.benchmark import CALLS, kernels, letters
 from lettergpu.config import Config

@@ -21,7 +21,9 @@ from ..data.emnist import read
 from ..data.letters import Examples
 from ..nn.draws import permutation, stream
 from ..nn.network import Network
+from ..nn.warps import moment_frames
 from ..training.loop import Trainer
+from ..training.schedules import learning_rates
 from .progress import preparing
 
 COUNT = 99_840  # 124,800 letters of EMNIST, less a fifth for validation
@@ -56,6 +58,15 @@ class Task:
         numbers = np.arange(len(self.labels))
         orders = [permutation(numbers, stream(seed, "order", epoch)) for seed in self.config.seeds]
         return orders[0] if len(orders) == 1 else np.stack(orders)
+
+    def rates(self, epoch: int) -> list[float]:
+        """The learning rate of each step of an epoch."""
+        size = self.config.batch_size or len(self.labels)
+        return list(learning_rates(self.config, epoch, -(-len(self.labels) // size)))
+
+    def frames(self) -> np.ndarray:
+        """The maps (n, 2, 3) that bring the letters to their moments."""
+        return moment_frames(self.images.reshape(-1, SIDE, SIDE), np.float32)
 
 
 def letters(number: int, kind: str = "auto") -> tuple[np.ndarray, np.ndarray, str]:
