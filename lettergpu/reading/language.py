@@ -18,6 +18,7 @@ from .spans import LEAST, LETTER, Lattice, letters_of
 ENGLISH = BOXED.with_name("english.npy")
 WEIGHT = 0.65  # of what a letter is after two others, beside its ink
 STRANGE = 1.7  # by which a word that is to stay as it is scores higher so than as English
+SURE = 0.98  # probability of a word's letters, from which on no context is asked
 UNLIKELY = 5.0  # below the score of a span's likeliest name: what is less likely is not tried
 STEPS = 24.0  # a file's unit is one by so many of a natural logarithm
 FEW = 1e-4, 1e-3  # share of all letters: of what follows two, or one, that are rarer, the one letter, or none, is asked
@@ -33,6 +34,8 @@ class Language:
     def read(self, lattice: Lattice) -> tuple[list[int], np.ndarray]:
         """The letters of a word, by the numbers of their spans, and their probabilities, (letters, classes)."""
         letters, as_it_is = letters_of(lattice)
+        if letters and lattice.named[letters].max(axis=1).min() > SURE:
+            return letters, lattice.named[letters]
         path, score = self._best(lattice)
         if score < as_it_is - STRANGE:
             return letters, lattice.named[letters]

@@ -92,8 +92,9 @@ def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None, languag
         read = wider
     found: list[tuple[Sheet, Lattice, Letters]] = []
     for all_of_it in (False, True):
-        named = [(sheet, lattice, _named(lattice, height, language, all_of_it)) for sheet, lattice in read.lines]
-        found = found or [line for line in named if line[2]]
+        if not found:
+            named = ((*line, _named(line[1], height, language, all_of_it)) for line in read.lines)
+            found = [line for line in named if line[2]]
     if not found:
         raise LettergpuError(EMPTY)
     return Found([_words(*line, height, lexicon) for line in found], joined_up)
