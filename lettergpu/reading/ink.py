@@ -18,11 +18,12 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu, threshold_sauvola
 
 from ..errors import LettergpuError
-from .page import of_squares, on_paper, smoothed, varied
+from .page import around, on_paper, smoothed, stroke_width, varied
 
 THRESHOLDS = ("otsu", "sauvola")
 THUMBNAIL = 96  # pixels of the long side, on which colours and polarity are decided and the first look is taken
 FINE = 6.0  # pixels: strokes as wide as this are seen well enough, and what is between them
+SOLID = 0.75  # of what is taken for strokes is ink in a closer look, or it is lines of small writing
 NEAR = 12.0  # pixels: strokes as wide as this, and their surroundings, are enough to see the paper by
 SMALL = 600  # pixels of the long side, up to which there is no time to be gained by it, and letters would be lost
 LARGE = 1000  # pixels of the long side, up to which a picture of fine strokes is looked at enlarged
@@ -139,7 +140,8 @@ def _along_border(ink: Ink) -> float:
 def _first_look(pixels: np.ndarray, mixture: np.ndarray, flat: bool) -> tuple[np.ndarray, np.ndarray, float, float]:
     """Grey values, ink the darker, as finely as the strokes need; where ink may be, (height, width) both; Ink's rest.
 
-    From a thumbnail on, each look is twice as fine, and knows from the one before how wide the strokes are.
+    From a thumbnail on, each look is twice as fine, and knows from the one before how wide the strokes are. From afar
+    lines of small writing are strokes, of which a closer look finds little to be ink.
     """
     darkest = 255.0 * np.minimum(mixture, 0.0).sum() - 8.0  # 8, so that noise in the dark is no contrast
     scale: float = 1 << max(0, (max(pixels.shape) // THUMBNAIL).bit_length() - 1)
@@ -147,18 +149,31 @@ def _first_look(pixels: np.ndarray, mixture: np.ndarray, flat: bool) -> tuple[np
     long_side = max(pixels.shape) / scale
     width, stroke, smooth = max(9.0, long_side / 6), 0.0, max(0.6, long_side / 200)
     image = Image.fromarray(pixels)
-    while True:
+
+    def look(scale: float, width: float, smooth: float) -> tuple[np.ndarray, np.ndarray]:
         seen = _mixed(pixels if scale == 1 else _reduced(image, scale), mixture) - darkest
         grey = smoothed(seen, smooth)
         contrast = 1.0 - grey / _paper(grey, width, flat)
-        mask = contrast > _threshold(contrast)
+        return seen, contrast > _threshold(contrast)
+
+    while True:
+        seen, mask = look(scale, width, smooth)
         stroke = max(1.0, stroke_width(mask), 0.75 * stroke)
-        if stroke >= FINE or scale == finest:
+        if scale == finest:
             break
+        if stroke >= FINE:
+            closer = max(1.0, scale / 4)
+            if closer >= scale:
+                break
+            _, ink = look(closer, 6.0 * stroke * scale / closer + 3.0, 0.6)
+            within = np.asarray(Image.fromarray(mask).resize(ink.shape[::-1], Image.Resampling.NEAREST))
+            if ink[within].mean() > SOLID:
+                break
+            scale, stroke = 2.0 * closer, stroke_width(ink & within) / 2
         scale /= 2
         stroke *= 2.0
         width, smooth = 6.0 * stroke + 3.0, max(0.6, 0.2 * stroke)
-    near = _around(np.maximum, mask, 2 * int(2.0 * stroke) + 3)
+    near = around(np.maximum, mask, 2 * int(2.0 * stroke) + 3)
     return seen, near, stroke, scale
 
 
@@ -176,7 +191,7 @@ def _share(seen: np.ndarray, near: np.ndarray, stroke: float, binarize: str, fla
     if high - low < FAINTEST:
         raise LettergpuError(EMPTY)
     if flat:
-        high = np.maximum(_around(np.maximum, contrast, 2 * int(stroke) + 1), low + 2 * FAINTEST)
+        high = np.maximum(around(np.maximum, contrast, 2 * int(stroke) + 1), low + 2 * FAINTEST)
     else:
         high = _high(contrast, low, high, stroke)
     middle = (low + high) / 2
@@ -196,7 +211,7 @@ def _high(contrast: np.ndarray, low: float, high: float, stroke: float) -> Any:
     seen, stroke = contrast[::step, ::step], stroke / step
     strong = seen > (low + high) / 2
     tall = _sizes(ndimage.label(strong, np.ones((3, 3)))[0])[0]
-    far = ~_around(np.maximum, strong, 2 * int(WELL_OFF * stroke) + 1)
+    far = ~around(np.maximum, strong, 2 * int(WELL_OFF * stroke) + 1)
     if not far.any() or not (tall > 2 * stroke).any():
         return high
     letter = float(np.median(tall[tall > 2 * stroke]))
@@ -206,7 +221,7 @@ def _high(contrast: np.ndarray, low: float, high: float, stroke: float) -> Any:
     weaker = np.percentile(seen[weak], 60) if weak.any() else 0.0
     if weaker - low < WEAKEST or weaker < CLEARLY * least:
         return high
-    near = far & _around(np.maximum, weak, 2 * int(2.0 * stroke) + 3)
+    near = far & around(np.maximum, weak, 2 * int(2.0 * stroke) + 3)
     height, width = contrast.shape
     return np.where(near.repeat(step, axis=0).repeat(step, axis=1)[:height, :width], weaker, high)
 
@@ -266,7 +281,7 @@ def _paper(grey: np.ndarray, width: float, flat: bool) -> Any:
     image = Image.fromarray(np.float32(grey))
     seen = np.asarray(image.reduce(step)) if step > 1 else grey
     size = 2 * int(width / step / 2) + 1
-    closed = _around(np.minimum, _around(np.maximum, seen, size), size)
+    closed = around(np.minimum, around(np.maximum, seen, size), size)
     paper = np.maximum(ndimage.uniform_filter(closed, max(3, size // 2), mode="nearest"), 1.0)
     if step == 1:
         return paper
@@ -282,18 +297,3 @@ def _threshold(contrast: np.ndarray) -> Any:
     counts, edges = np.histogram(part, 256)
     alike, _ = np.histogram(contrast[0, :1], 256, (edges[0], edges[-1]))
     return threshold_otsu(hist=(counts + alike * (contrast.size - part.size), (edges[:-1] + edges[1:]) / 2.0))
-
-
-def _around(choose: np.ufunc, values: np.ndarray, size: int) -> np.ndarray:
-    """As `of_squares`, for the square around each place, (height, width); beyond the edge there is what is at it."""
-    return of_squares(choose, np.pad(values, size // 2, mode="edge"), size)
-
-
-def stroke_width(mask: np.ndarray) -> float:
-    """The median width of the strokes: twice the distance to the paper along their middle."""
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
-        return 0.0
-    inked = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    distance = ndimage.distance_transform_cdt(np.pad(inked, 1)).astype(np.int16)
-    return 2.0 * float(np.median(distance[(distance == _around(np.maximum, distance, 3)) & (distance > 0)])) - 1.0

@@ -152,6 +152,21 @@ def of_squares(choose: np.ufunc, values: np.ndarray, size: int) -> np.ndarray:
     return values
 
 
+def around(choose: np.ufunc, values: np.ndarray, size: int) -> np.ndarray:
+    """As `of_squares`, for the square around each place, (height, width); beyond the edge there is what is at it."""
+    return of_squares(choose, np.pad(values, size // 2, mode="edge"), size)
+
+
+def stroke_width(mask: np.ndarray) -> float:
+    """The median width of the strokes: twice the distance to the paper along their middle."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return 0.0
+    inked = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    distance = ndimage.distance_transform_cdt(np.pad(inked, 1)).astype(np.int16)
+    return 2.0 * float(np.median(distance[(distance == around(np.maximum, distance, 3)) & (distance > 0)])) - 1.0
+
+
 def _mean_within(small: np.ndarray, inner: np.ndarray, window: int) -> np.ndarray:
     """The paper's colour around each place, (height, width, 3), of what is inner alone."""
     weight = np.maximum(ndimage.uniform_filter(inner.astype(np.float32), window), 1e-6)

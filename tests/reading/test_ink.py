@@ -8,8 +8,8 @@ from test_spans import font_of
 
 from lettergpu.reading import ink as ink_module
 from lettergpu.reading import page as page_module
-from lettergpu.reading.ink import find_ink, stroke_width
-from lettergpu.reading.page import of_squares, smoothed
+from lettergpu.reading.ink import find_ink
+from lettergpu.reading.page import of_squares, smoothed, stroke_width
 from lettergpu.reading.reader import Reader
 
 

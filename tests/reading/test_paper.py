@@ -195,6 +195,16 @@ def test_a_page_is_seen_as_finely_as_its_strokes_need(width, scale):
     assert found.stroke * scale == pytest.approx(width, abs=scale)
 
 
+def test_lines_of_small_print_are_no_bars():
+    """From afar they run together into one, as wide as a stroke is that is seen well enough."""
+    page, font = Image.new("RGB", (1900, 760), "white"), font_of("DejaVuSans", 30)
+    words = "THE QUICK BROWN FOX JUMPS OVER THE LAZY DOG WHILE FIVE WIZARDS BOX"
+    for line in range(18):
+        ImageDraw.Draw(page).text((20, 20 + 40 * line), words, "black", font)
+    lines = Reader.of().read(page).text.split("\n")
+    assert [line.replace(" ", "") for line in lines] == [words.replace(" ", "")] * 18
+
+
 def test_where_neither_side_is_ink_it_is_said(monkeypatch):
     monkeypatch.setattr(ink_module, "_along_border", lambda ink: 0.6)
     assert find_ink(board()).mask.any()
