@@ -167,7 +167,7 @@ def _first_look(pixels: np.ndarray, mixture: np.ndarray, flat: bool) -> tuple[np
                 break
             _, ink = look(closer, 6.0 * stroke * scale / closer + 3.0, 0.6)
             within = np.asarray(Image.fromarray(mask).resize(ink.shape[::-1], Image.Resampling.NEAREST))
-            if ink[within].mean() > SOLID:
+            if not within.any() or ink[within].mean() > SOLID:
                 break
             scale, stroke = 2.0 * closer, stroke_width(ink & within) / 2
         scale /= 2

@@ -56,6 +56,7 @@ def test_of_all_cuts_and_names_the_likeliest_are_taken(seed, fragments):
     as_it_is, free = letters_of(lattice)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(language_module, "UNLIKELY", np.inf)
+        patch.setattr(language_module, "SURE", 1.0)
         letters, named = language.read(lattice)
     assert letters == (expected if score >= free - STRANGE else as_it_is)
     assert named.shape == (len(letters), len(LETTERS))
