@@ -26,7 +26,8 @@ STEM = 0.6, 1.5  # what a dot stands on: as wide as this part of its height at m
 ABOVE = 0.7  # of the stem's height: a dot is no farther above it, and little less aside
 CRUMB = 0.35  # of a letter's height: what is smaller is a dot, a mark or a part of a broken stroke
 SLENDER = 12  # times as wide as high, from which on ink is a rule, a shadow or a sheet's edge
-LONGEST = 25.0  # heights: ink that hangs together over more than this is a rule, a frame or a pattern, and not cut
+LONGEST = 25.0  # heights: ink that hangs together over more than this is a rule, a frame or a pattern, and not cut,
+TALLEST = 5.0  # and no more is what stands above each other over so many
 CUTS = 600  # on a page: where there are more, what is left is no writing
 WIDER = 1.5, 2.2  # times: narrow writing is cut and named better where it is made as wide as others'
 DOUBT = 0.9  # a fragment's score, below which that is tried,
@@ -135,7 +136,7 @@ def _parted(sheet: Sheet, lines: list[list[Piece]], height: float, by: float = 1
         own, pieces = sheet.widened(line, by)
         parts = list[Piece]()
         for piece in pieces:
-            cut = left > 0 and piece.width <= LONGEST * height
+            cut = left > 0 and piece.width <= LONGEST * height and piece.height <= TALLEST * height
             parts += fragments_of(own, piece, height) if cut else [piece]
         left -= len(parts) - len(line)
         parted.append((own, parts))

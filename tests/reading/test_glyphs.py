@@ -207,6 +207,20 @@ def test_only_so_much_of_a_page_is_cut(monkeypatch, reader):
     assert asked[-1] == 1
 
 
+def test_a_pattern_as_high_as_a_page_is_not_cut(monkeypatch, reader):
+    blocks = np.where(np.random.default_rng(0).random((60, 60, 1)) < 0.3, 0, 255)
+    ink = find_ink(np.kron(blocks, np.ones((16, 16, 3))).astype(np.uint8))
+    cut = []
+    whole = layout.fragments_of
+    monkeypatch.setattr(layout, "fragments_of", lambda *given: cut.append(given) or whole(*given))
+    monkeypatch.setattr(layout, "WIDER", ())
+    find_letters(ink, reader.judge)
+    assert all(piece.height < 6 * height for _, piece, height in cut)
+    monkeypatch.setattr(layout, "TALLEST", np.inf)
+    find_letters(ink, reader.judge)
+    assert max(piece.height / height for _, piece, height in cut) > 12
+
+
 def test_a_page_of_many_letters_is_not_read_in_other_ways_too(monkeypatch, reader):
     image = pictures.word(0, 0, source="strokes").image.rotate(180)
     for name, value in {"ENOUGH": 2, "SURER": -10.0, "WIDER": 0.0, "LINED": 100.0}.items():
