@@ -17,10 +17,9 @@ from .ink import EMPTY, Ink
 from .language import Language
 from .lexicon import Lexicon
 from .order import boxes_of, distances, lines_of
-from .sheet import Glyph, Piece, Sheet, at_edge, joined, level_sheet
-from .spans import LEAST, Judge, Lattice, lattice_of, letters_of
+from .sheet import Glyph, Piece, Sheet, at_edge, joined, level_sheet, tilt_of
+from .spans import LEAST, Judge, Lattice, as_on_a_page, lattice_of, letters_of
 
-TILT = 12  # degrees at most that lines are turned back by
 DOT = 0.5  # of a letter's height: a dot is no larger
 STEM = 0.6, 1.5  # what a dot stands on: as wide as this part of its height at most, and higher than the dot by this
 ABOVE = 0.7  # of the stem's height: a dot is no farther above it, and little less aside
@@ -35,6 +34,7 @@ FEW = 4  # letters, by which one sees how wide they are meant to be,
 MANY = 300  # and no more fragments than these: each costs its reader some time
 DARK = 0.85  # of ink: a letter is as dark somewhere,
 WRITING = 4  # or beside so many as weak: an edge, a shadow or the other side's print is neither
+LONE = 1.5  # heights: what stands alone and is no wider is one letter, where most do
 WORDS = 0.6  # heights: letters farther apart are of two words
 JOINED = 2.5  # heights of a letter: ink as wide as this that hangs together is of several
 
@@ -80,17 +80,21 @@ def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None, languag
     lines = _strong(sheet, [_whole(line, height) for line in lines_of(_dotted(pieces, height), height)])
     widths = np.array([piece.width for line in lines for piece in line])
     joined_up = float(widths[widths > JOINED * height].sum() / widths.sum())
-    parted = _parted(sheet, lines, height)
+    whole = LONE * height if _alone(lines, height) else 0.0
+    parted = _parted(sheet, lines, height, whole)
     count = sum(len(fragments) for _, fragments in parted)
     if count == 1:  # there is nothing to tell it from
-        (whole, (letter,)) = parted[0]
-        return Found([[[whole.glyph(letter)]]], joined_up)
+        ((only, (letter,)),) = parted
+        return Found([[[only.glyph(letter)]]], joined_up)
     read = plain = _judged(parted, height, judge)
     for by in WIDER if read.letters >= FEW and count <= MANY and read.score < DOUBT else ():
-        wider = _judged(_parted(sheet, lines, height, by), height, judge)
+        wider = _judged(_parted(sheet, lines, height, whole, by), height, judge)
         if wider.score <= read.score or wider.surety < plain.surety:
             break
         read = wider
+    if whole:
+        sheets, lattices = zip(*read.lines, strict=True)
+        read = read._replace(lines=list(zip(sheets, as_on_a_page(lattices), strict=True)))
     found: list[tuple[Sheet, Lattice, Letters]] = []
     for all_of_it in (False, True):
         if not found:
@@ -117,7 +121,7 @@ def _levelled(ink: Ink) -> tuple[Sheet, list[Piece], float]:
     sheet = level_sheet(ink)
     height = _letter_height(sheet.pieces, sheet.share.shape)
     kept = _cleaned(sheet, height)
-    if tilt := _tilt(kept, height):
+    if tilt := tilt_of(kept, height):
         labels = [label for piece in kept for label in piece.labels]
         share = np.where(np.isin(sheet.labels, labels) | (sheet.labels == 0), ink.share, 0.0)
         sheet = level_sheet(replace(ink, share=share), tilt)
@@ -126,17 +130,31 @@ def _levelled(ink: Ink) -> tuple[Sheet, list[Piece], float]:
     return sheet, kept, height
 
 
-def _parted(sheet: Sheet, lines: list[list[Piece]], height: float, by: float = 1.0) -> list[tuple[Sheet, list[Piece]]]:
+def _alone(lines: list[list[Piece]], height: float) -> bool:
+    """Whether most of these letters, by their width, stand alone, and are of no word."""
+    widths = [joined(line[start:stop]).width for line in lines for start, stop in _parts(line, WORDS * height)]
+    return 2 * sum(width for width in widths if width <= LONE * height) > sum(widths)
+
+
+def _parts(pieces: Sequence[Piece], wide: float) -> list[tuple[int, int]]:
+    """A line parted at gaps of more pixels than these: the number of each part's first piece, and of the next one's."""
+    gaps = [number for number, (a, b) in enumerate(pairwise(pieces), 1) if b.left - a.right > wide]
+    return list(pairwise([0, *gaps, len(pieces)]))
+
+
+def _parted(
+    sheet: Sheet, lines: list[list[Piece]], height: float, whole: float, by: float = 1.0
+) -> list[tuple[Sheet, list[Piece]]]:
     """Each line in fragments, on a sheet of its own, so many times as wide as it was.
 
-    Of fragments there are only so many on a page: each costs its reader some time.
+    whole: what is no wider is not cut. Of fragments there are only so many on a page: each costs its reader some time.
     """
     left, parted = CUTS, []
     for line in lines:
         own, pieces = sheet.widened(line, by)
         parts = list[Piece]()
         for piece in pieces:
-            cut = left > 0 and piece.width <= LONGEST * height and piece.height <= TALLEST * height
+            cut = left > 0 and piece.height <= TALLEST * height and whole * by < piece.width <= LONGEST * height
             parts += fragments_of(own, piece, height) if cut else [piece]
         left -= len(parts) - len(line)
         parted.append((own, parts))
@@ -158,11 +176,10 @@ def _named(lattice: Lattice, height: float, language: Language | None, all_of_it
         letters, _ = letters_of(lattice, all_of_it)
         return [(number, lattice.named[number]) for number in letters]
     pieces = [span.piece for span in lattice.spans if span.stop == span.start + 1]
-    ends = [i for i, (a, b) in enumerate(pairwise(pieces), 1) if b.left - a.right > WORDS * height]
     if all_of_it:
         lattice = lattice._replace(none=np.full_like(lattice.none, -np.inf))
     named: Letters = []
-    for first, last in pairwise([0, *ends, len(pieces)]):
+    for first, last in _parts(pieces, WORDS * height):
         within = lattice.between(first, last)
         letters, probabilities = language.read(lattice.of(within))
         named += zip([within[number] for number in letters], probabilities, strict=True)
@@ -174,10 +191,9 @@ def _words(
 ) -> list[list[Glyph]]:
     """A line's words, parted where the gap is wide, for this writing and beside the other gaps."""
     pieces = [lattice.spans[number].piece for number, _ in letters]
-    gaps = np.array([max(0, b.left - a.right) for a, b in pairwise(pieces)])
-    wide = max(WORDS * height, 2.0 * float(np.median(gaps))) if len(gaps) else 0.0
-    ends = [0, *(np.flatnonzero(gaps > wide) + 1).tolist(), len(letters)]
-    return [_spelt(sheet, lattice, letters[first:last], lexicon) for first, last in pairwise(ends)]
+    gaps = [max(0, b.left - a.right) for a, b in pairwise(pieces)] or [0]
+    parts = _parts(pieces, max(WORDS * height, 2.0 * float(np.median(gaps))))
+    return [_spelt(sheet, lattice, letters[first:last], lexicon) for first, last in parts]
 
 
 def _spelt(sheet: Sheet, lattice: Lattice, word: Letters, lexicon: Lexicon | None) -> list[Glyph]:
@@ -196,27 +212,6 @@ def _letter_height(pieces: Sequence[Piece], shape: tuple[int, ...]) -> float:
     heights = np.sort([piece.height for piece in inner])
     total = np.cumsum(heights)
     return float(heights[np.searchsorted(total, total[-1] / 2)])
-
-
-def _tilt(pieces: Sequence[Piece], height: float) -> float:
-    """Degrees by which the lines fall to the right: those for which their rows of ink stand out most."""
-    pieces = [p for p in pieces if 0.4 * height < p.height < 2.5 * height]
-    if len(pieces) < 3 or max(p.right for p in pieces) - min(p.left for p in pieces) < 3.0 * height:
-        return 0.0
-    middles = np.array([((p.left + p.right) / 2, p.top, p.bottom) for p in pieces])
-    unit = height / 24.0
-
-    def sharpness(degrees: float) -> float:
-        slope = np.tan(np.radians(degrees))
-        edges = np.round((middles[:, 1:] - slope * middles[:, :1]) / unit).astype(int)
-        edges -= edges.min()
-        count = edges.max() + 1
-        steps = np.bincount(edges[:, 0], minlength=count) - np.bincount(edges[:, 1], minlength=count)
-        return float((np.cumsum(steps).astype(float) ** 2).sum()) * (1.0 - 0.002 * abs(degrees))
-
-    angles = np.arange(-2 * TILT, 2 * TILT + 1) / 2
-    best = max(angles, key=sharpness)
-    return float(best) if abs(best) >= 1.0 else 0.0
 
 
 def _cleaned(sheet: Sheet, height: float) -> list[Piece]:

@@ -14,6 +14,7 @@ from .normalise import to_emnist
 
 EDGE = 2  # pixels: around a letter its ink ends softly
 MOST = 2000  # pieces on a page: of more, which are noise, the largest
+TILT = 12  # degrees at most that lines are turned back by
 Box = tuple[float, float, float, float]
 
 
@@ -145,6 +146,27 @@ def level_sheet(ink: Ink, tilt: float = 0.0) -> Sheet:
     if not pieces:
         raise LettergpuError(EMPTY)
     return Sheet(share, labels, ink.stroke, back * ink.scale, pieces, count)
+
+
+def tilt_of(pieces: Sequence[Piece], height: float) -> float:
+    """Degrees by which the lines fall to the right: those for which their rows of ink stand out most."""
+    pieces = [p for p in pieces if 0.4 * height < p.height < 2.5 * height]
+    if len(pieces) < 3 or max(p.right for p in pieces) - min(p.left for p in pieces) < 3.0 * height:
+        return 0.0
+    middles = np.array([((p.left + p.right) / 2, p.top, p.bottom) for p in pieces])
+    unit = height / 24.0
+
+    def sharpness(degrees: float) -> float:
+        slope = np.tan(np.radians(degrees))
+        edges = np.round((middles[:, 1:] - slope * middles[:, :1]) / unit).astype(int)
+        edges -= edges.min()
+        count = edges.max() + 1
+        steps = np.bincount(edges[:, 0], minlength=count) - np.bincount(edges[:, 1], minlength=count)
+        return float((np.cumsum(steps).astype(float) ** 2).sum()) * (1.0 - 0.002 * abs(degrees))
+
+    angles = np.arange(-2 * TILT, 2 * TILT + 1) / 2
+    best = max(angles, key=sharpness)
+    return float(best) if abs(best) >= 1.0 else 0.0
 
 
 def joined(pieces: Sequence[Piece]) -> Piece:

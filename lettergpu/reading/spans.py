@@ -20,6 +20,7 @@ TOGETHER = 6  # fragments of a letter at most
 WIDEST = 1.9  # heights of a letter that is made of several
 APART = 0.3  # of its height: what is farther apart is of two letters
 NARROW = 1.2  # heights: ink narrower than this is likely one letter
+ROUNDS = 8  # of telling what a page of single letters holds by what it holds
 LEAST, MOST = 1e-6, 0.9999  # probabilities: where a network is surer than this, it is not
 
 LETTER = {  # what it adds to the log likelihood of a letter,
@@ -84,6 +85,14 @@ class Lattice(NamedTuple):
         spans = [Span(span.start - first, span.stop - first, span.piece) for span in kept]
         return Lattice(spans, *(part[numbers] for part in self[1:]))
 
+    def told(self, often: np.ndarray) -> "Lattice":
+        """This, where the classes are as frequent as these shares of all letters, (classes,)."""
+        named = np.maximum(self.named, LEAST) * often
+        named /= named.sum(axis=1, keepdims=True)
+        before, after = (np.clip(names.max(axis=1), LEAST, 1.0) for names in (self.named, named))
+        letter = self.letter + LETTER["named"] * np.log(after / before)
+        return self._replace(letter=letter, none=self.none + NONE["named"] * (after - before), named=named)
+
 
 def lattice_of(sheet: Sheet, fragments: Sequence[Piece], height: float, judge: Judge) -> Lattice:
     """The lattice of a line's fragments from the left. height: of a letter, in pixels."""
@@ -111,6 +120,21 @@ def letters_of(lattice: Lattice, all_of_it: bool = False) -> tuple[list[int], fl
             letters.append(number)
         stop = spans[number].start
     return letters[::-1], float(best[-1][0])
+
+
+def as_on_a_page(lines: Sequence[Lattice]) -> list[Lattice]:
+    """The lines of a page of letters that belong to no words, each name likelier the more of the page has it.
+
+    As many letters of each class are expected as were found, and one (Laplace's rule of succession); what is found
+    by that tells what is expected the next time (Saerens, Latinne and Decaestecker 2002, "Adjusting the outputs of a
+    classifier to new a priori probabilities: a simple procedure").
+    """
+    told = list(lines)
+    for _ in range(ROUNDS):
+        found = np.concatenate([line.named[letters_of(line)[0]] for line in told])
+        often = found.sum(axis=0) + 1.0
+        told = [line.told(often / often.sum()) for line in lines]
+    return told
 
 
 def spans_of(fragments: Sequence[Piece], height: float) -> list[Span]:

@@ -15,8 +15,8 @@ from lettergpu.reading import reader as reader_module
 from lettergpu.reading.cuts import fragments_of
 from lettergpu.reading.ink import find_ink
 from lettergpu.reading.reader import Reader
-from lettergpu.reading.sheet import joined, level_sheet
-from lettergpu.reading.spans import Judge, lattice_of, letters_of
+from lettergpu.reading.sheet import Piece, joined, level_sheet
+from lettergpu.reading.spans import LEAST, Judge, Lattice, Span, as_on_a_page, lattice_of, letters_of, spans_of
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +103,49 @@ def test_of_all_ways_through_a_line_the_best_is_taken(seed, all_of_it):
     assert not all_of_it or {label for i in expected for label in spans[i].piece.labels} == {
         label for part in fragments for label in part.labels
     }
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6))
+def test_a_lattice_told_how_often_letters_are_is_as_of_a_network_that_knows(seed):
+    rng = np.random.default_rng(seed)
+    sheet = touching("MIX")
+    fragments = [part for piece in sheet.pieces for part in fragments_of(sheet, piece, 45.0)][:7]
+    spans = spans_of(fragments, 45.0)
+    named, like = rng.dirichlet(np.full(26, 0.3), len(spans)).clip(LEAST), rng.dirichlet((0.5, 0.5), len(spans))
+    often = rng.dirichlet(np.full(26, 0.5))
+    knows = named * often / (named @ often)[:, None]
+    told = lattice_of(sheet, fragments, 45.0, Judge(lambda _: named, lambda _: like)).told(often)
+    expected = lattice_of(sheet, fragments, 45.0, Judge(lambda _: knows, lambda _: like))
+    for got, wanted in zip(told[1:], expected[1:], strict=True):
+        np.testing.assert_allclose(got, wanted, atol=1e-9)
+
+
+def test_what_is_higher_than_letters_are_is_a_pattern_and_not_cut():
+    sheet = touching("MIX")
+    piece = joined(sheet.pieces)
+    for heights, cut in (1.0, True), (4.9, True), (5.1, False):
+        ((_, parts),) = layout._parted(sheet, [[piece]], piece.height / heights, 0.0)
+        assert (len(parts) > 1) == cut
+
+
+def page_of(*rows):
+    """A line of letters that stand apart, by the probabilities of A, B and C; no ink is none."""
+    spans = [Span(i, i + 1, Piece((i,), 9 * i, 0, 9 * i + 5, 9)) for i in range(len(rows))]
+    named = np.array(rows)
+    return Lattice(spans, np.log(named.max(axis=1)), np.full(len(rows), -9.0), np.zeros((len(rows), 28, 28)), named)
+
+
+def test_a_name_is_likelier_the_more_of_a_page_has_it():
+    doubt, sure = (0.4, 0.6, 0.0), (0.99, 0.005, 0.005)
+    names = [line.named.argmax(axis=1).tolist() for line in as_on_a_page([page_of(*[sure] * 9), page_of(sure, doubt)])]
+    assert names == [[0] * 9, [0, 0]]
+    both = as_on_a_page([page_of(*[sure] * 9), page_of(*[(0.0, 1.0, 0.0)] * 9, doubt)])
+    assert both[1].named.argmax(axis=1).tolist() == [1] * 10
+    (alone,) = as_on_a_page([page_of(doubt)])
+    assert alone.named.argmax() == 1
+    (certain,) = as_on_a_page([page_of(*[sure] * 99, (0.0, 1.0, 0.0))])
+    assert certain.named[-1].argmax() == 1
 
 
 @pytest.mark.parametrize("text", ["MAX", "BREAD", "CAMERA", "TABLE"])
