@@ -141,7 +141,7 @@ def _first_look(pixels: np.ndarray, mixture: np.ndarray, flat: bool) -> tuple[np
     """Grey values, ink the darker, as finely as the strokes need; where ink may be, (height, width) both; Ink's rest.
 
     From a thumbnail on, each look is twice as fine, and knows from the one before how wide the strokes are. From afar
-    lines of small writing are strokes, of which a closer look finds little to be ink.
+    lines of small writing are strokes, of which a closer look, enlarged if they are fine now, finds little to be ink.
     """
     darkest = 255.0 * np.minimum(mixture, 0.0).sum() - 8.0  # 8, so that noise in the dark is no contrast
     scale: float = 1 << max(0, (max(pixels.shape) // THUMBNAIL).bit_length() - 1)
@@ -158,11 +158,12 @@ def _first_look(pixels: np.ndarray, mixture: np.ndarray, flat: bool) -> tuple[np
 
     while True:
         seen, mask = look(scale, width, smooth)
-        stroke = max(1.0, stroke_width(mask), 0.75 * stroke)
+        found = stroke_width(mask)
+        stroke = max(1.0, found, 0.75 * stroke)
         if scale == finest:
             break
         if stroke >= FINE:
-            closer = max(1.0, scale / 4)
+            closer = max(finest if found < FINE else 1.0, scale / 4)
             if closer >= scale:
                 break
             _, ink = look(closer, 6.0 * stroke * scale / closer + 3.0, 0.6)

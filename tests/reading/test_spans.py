@@ -188,6 +188,17 @@ def test_letters_of_a_few_pixels_stay_apart(height, apart, blur, reader):
     assert reading.text.replace(" ", "") == "FOUNDHOME"
 
 
+def test_writing_whose_strokes_run_together_from_afar_is_enlarged(reader):
+    page = Image.new("RGB", (700, 420), (200, 198, 190))
+    lines = ["evaluation of", "performance", "handwritten", "good example"]
+    for number, line in enumerate(lines):
+        ImageDraw.Draw(page).text((60, 40 + 90 * number), line, (40, 40, 60), font_of("DejaVuSans", 28))
+    noise = np.random.default_rng(0).normal(0, 2, (420, 700, 3))
+    blurred = np.asarray(page.filter(ImageFilter.GaussianBlur(1.2)))
+    reading = reader.read(np.uint8(np.clip(blurred + noise, 0, 255)))
+    assert reading.text == "\n".join(lines).upper()
+
+
 @pytest.mark.parametrize("text", ["HOUSEBREAD", "THEREDBOAT", "CAMERATABLE"])
 def test_narrow_letters_that_touch_are_looked_at_wider(text, reader):
     wide = set_in_print(text, 120, apart=-0.05)
