@@ -35,6 +35,7 @@ MANY = 300  # and no more fragments than these: each costs its reader some time
 DARK = 0.85  # of ink: a letter is as dark somewhere,
 WRITING = 4  # or beside so many as weak: an edge, a shadow or the other side's print is neither
 LONE = 1.5  # heights: what stands alone and is no wider is one letter, where most do
+ALL = 0.9  # of the ink, but for specks
 WORDS = 0.6  # heights: letters farther apart are of two words
 JOINED = 2.5  # heights of a letter: ink as wide as this that hangs together is of several
 
@@ -64,10 +65,18 @@ class Found(NamedTuple):
 def single_letter(ink: Ink) -> Glyph:
     """All ink of a page, but for specks, as one letter."""
     sheet = level_sheet(ink)
+    sheet = (len(sheet.pieces) > 1 and in_one_piece(ink)) or sheet
     big = max(piece.height + piece.width for piece in sheet.pieces)
     kept = [piece for piece in sheet.pieces if piece.height + piece.width > 0.15 * big]
     inner = [piece for piece in kept if not at_edge(piece, sheet.share.shape)]
     return sheet.glyph(joined(inner or kept))
+
+
+def in_one_piece(ink: Ink) -> Sheet | None:
+    """The page with strokes that are broken into dashes in one piece, if nearly all of its ink hangs together then."""
+    sheet = level_sheet(ink, apart=round(ink.stroke / 2))
+    areas = np.bincount(sheet.labels[sheet.labels > 0])
+    return sheet if areas.max() > ALL * areas.sum() else None
 
 
 def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None, language: Language | None = None) -> Found:

@@ -17,9 +17,9 @@ from ..data import SIDE
 from ..errors import LettergpuError
 from ..nn.network import Network
 from ..training import checkpoint
-from .ink import EMPTY, THRESHOLDS, find_ink
+from .ink import EMPTY, THRESHOLDS, Ink, find_ink
 from .language import english
-from .layout import Found, find_letters, single_letter
+from .layout import Found, find_letters, in_one_piece, single_letter
 from .lexicon import lexicon_of
 from .normalise import as_the_report_did, has_emnists_form
 from .pictures import Page, open_page
@@ -136,7 +136,7 @@ class Reader:
             found = _alone(single_letter(ink)) if form == "single" else find_letters(ink, self.judge, words, language)
         shape, size = page.pixels.shape[:2], page.size
         reading = self._answer(found, shape, size, top)
-        if ink is not None and form == "auto" and _narrow(reading):
+        if ink is not None and form == "auto" and _narrow(reading, ink):
             whole = self._answer(_alone(single_letter(ink)), shape, size, top)
             if self._likely(whole) > self._likely(reading) + SURER:
                 return whole
@@ -210,11 +210,12 @@ def _surety(reading: Reading) -> float:
     return float(np.mean([np.log(max(letter.top[0][1], 1e-6)) for letter in reading.letters]))
 
 
-def _narrow(reading: Reading) -> bool:
-    """Whether these few letters stand where one may that was taken for several."""
+def _narrow(reading: Reading, ink: Ink) -> bool:
+    """Whether these letters stand where one may that was taken for several: few of them, or broken strokes of one."""
     left, top, right, bottom = np.array([letter.box for letter in reading.letters]).T
-    wide, high = right.max() - left.min(), bottom.max() - top.min()
-    return 2 <= len(left) < ENOUGH and bool(wide <= WIDEST * high)
+    wide, high, count = right.max() - left.min(), bottom.max() - top.min(), len(left)
+    broken = ENOUGH <= count <= MANY and in_one_piece(ink) is not None
+    return bool(wide <= WIDEST * high) and (2 <= count < ENOUGH or broken)
 
 
 def _in_a_line(reading: Reading) -> float:

@@ -125,8 +125,11 @@ def _grown(mask: np.ndarray, steps: int) -> np.ndarray:
     return mask
 
 
-def level_sheet(ink: Ink, tilt: float = 0.0) -> Sheet:
-    """The page turned by `tilt` degrees counter-clockwise, with its components; specks are no pieces."""
+def level_sheet(ink: Ink, tilt: float = 0.0, apart: int = 0) -> Sheet:
+    """The page turned by `tilt` degrees counter-clockwise, with its components; specks are no pieces.
+
+    apart: ink that is no more than twice as many pixels from other ink hangs together with it.
+    """
     share, back = ink.share, np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     if tilt:
         image = Image.fromarray(share)
@@ -136,7 +139,9 @@ def level_sheet(ink: Ink, tilt: float = 0.0) -> Sheet:
         centre, new = np.array(image.size) / 2, np.array(turned.size) / 2
         share, back = np.asarray(turned), np.column_stack([linear, centre - linear @ new])
     mask = share >= 0.5
-    labels, count = ndimage.label(mask, np.ones((3, 3)))
+    labels, count = ndimage.label(_grown(mask, apart), np.ones((3, 3)))
+    if apart:
+        labels *= mask
     areas = np.bincount(labels[mask])  # but for the paper's: it is most of a page, and nobody asks for it
     speck = max(0.4 * ink.stroke**2, np.sort(areas[1:])[-MOST] if len(areas) > MOST else 0)
     pieces = []

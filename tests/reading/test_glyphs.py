@@ -162,6 +162,32 @@ def test_parts_above_each_other_are_one_letter(reader):
     assert reading.letters[1].box[3] > 200
 
 
+@pytest.mark.parametrize("dash", [9, 14])
+@pytest.mark.parametrize("name", ["A", "H"])
+def test_strokes_that_are_broken_into_dashes_are_of_one_letter(name, dash, reader):
+    image, rng = Image.new("L", (800, 500), "white"), np.random.default_rng(0)
+    lean = 40 if name == "A" else 0
+    for start, end in (
+        ((360, 330), (360 + lean, 160)),
+        ((450, 330), (450 - lean, 160)),
+        ((330 + lean / 2, 252), (470, 250)),
+    ):
+        along, at = np.subtract(end, start), 0.0
+        length = np.hypot(*along)
+        while at < length:
+            stop = min(length, at + rng.uniform(0.3, 1.7) * dash)
+            ends = np.add(start, np.outer((at, stop), along) / length)
+            ImageDraw.Draw(image).line([tuple(point) for point in ends], 0, 2)
+            at = stop + 3
+    reading = reader.read(image)
+    assert reading.text == name
+    left, top, right, bottom = reading.letters[0].box
+    assert left < 365
+    assert top < 170
+    assert right > 445
+    assert bottom > 320
+
+
 def test_letters_of_a_tilted_line_are_turned_upright(reader):
     picture = pictures.word(0, 5, source="strokes")
     level = picture.image.convert("L")
