@@ -20,8 +20,9 @@ from .order import boxes_of, distances, lines_of
 from .sheet import Glyph, Piece, Sheet, at_edge, joined, level_sheet, tilt_of
 from .spans import LEAST, Judge, Lattice, as_on_a_page, lattice_of, letters_of
 
-DOT = 0.5  # of a letter's height: a dot is no larger
-STEM = 0.6, 1.5  # what a dot stands on: as wide as this part of its height at most, and higher than the dot by this
+DOT = 0.5, 1.5  # of a letter's height: a dot is no larger, and what it stands on is higher than it by this;
+RING = 0.7, 1.3  # likewise a ring that is drawn for one
+SLIM = 0.6  # of its height: what a dot stands on is no wider
 ABOVE = 0.7  # of the stem's height: a dot is no farther above it, and little less aside
 CRUMB = 0.35  # of a letter's height: what is smaller is a dot, a mark or a part of a broken stroke
 SLENDER = 12  # times as wide as high, from which on ink is a rule, a shadow or a sheet's edge
@@ -86,7 +87,7 @@ def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None, languag
     Raises LettergpuError where there is no ink.
     """
     sheet, pieces, height = _levelled(ink)
-    lines = _strong(sheet, [_whole(line, height) for line in lines_of(_dotted(pieces, height), height)])
+    lines = _strong(sheet, [_whole(line, height) for line in lines_of(_dotted(sheet, pieces, height), height)])
     widths = np.array([piece.width for line in lines for piece in line])
     joined_up = float(widths[widths > JOINED * height].sum() / widths.sum())
     whole = LONE * height if _alone(lines, height) else 0.0
@@ -235,19 +236,23 @@ def _cleaned(sheet: Sheet, height: float) -> list[Piece]:
     return kept or sheet.pieces
 
 
-def _dotted(pieces: list[Piece], height: float) -> list[Piece]:
-    """The pieces, with dots (and the rings that some write for them) joined to the stem of the i or j below them."""
+def _dotted(sheet: Sheet, pieces: list[Piece], height: float) -> list[Piece]:
+    """The pieces, with dots joined to the stem of the i or j below them; rings that some write for them become dots."""
     dotted, boxes = dict(enumerate(pieces)), boxes_of(pieces)
     stems = boxes.astype(float)
     for number, dot in sorted(dotted.items(), key=lambda item: item[1].height):
-        if max(dot.width, dot.height) > DOT * height or dotted[number] is not dot:  # as it has got a smaller one itself
+        size = max(dot.width, dot.height) / height
+        if size > RING[0] or dotted[number] is not dot:  # as it has got a smaller one itself
             continue
         off = _off(dot, stems)
         off[number] = np.inf
         stem = int(off.argmin())
         others = boxes[:, (boxes[1] < dot.bottom) & (np.arange(len(pieces)) != number)]
         nearest = distances(boxes_of([dot]), others).min(initial=np.inf)
-        if off[stem] < 2.0 * nearest and off[stem] < np.inf:
+        if not off[stem] < min(2.0 * nearest, np.inf):
+            continue
+        small = size <= DOT[0] and dotted[stem].height > DOT[1] * dot.height
+        if sheet.dotted(dot) or small:
             dotted[stem] = joined([dotted[stem], dotted.pop(number)])
             stems[:, stem], stems[:, number] = boxes_of([dotted[stem]])[:, 0], np.nan
     return list(dotted.values())
@@ -256,9 +261,8 @@ def _dotted(pieces: list[Piece], height: float) -> list[Piece]:
 def _off(dot: Piece, stems: np.ndarray) -> np.ndarray:
     """How far a dot is from where each of these (4, n) ends, in pixels, down and aside; inf from what is no stem."""
     left, top, right, bottom = stems
-    slim, higher = STEM
     tall, over, aside = bottom - top, top - dot.bottom, np.abs(dot.left + dot.right - left - right) / 2
-    is_stem = (right - left < slim * tall) & (tall > higher * dot.height) & (aside < 0.6 * tall)
+    is_stem = (right - left < SLIM * tall) & (tall > RING[1] * dot.height) & (aside < 0.6 * tall)
     return np.where(is_stem & (-0.1 * tall < over) & (over < ABOVE * tall), over + aside, np.inf)
 
 

@@ -41,6 +41,11 @@ class Piece:
     def width(self) -> int:
         return self.right - self.left
 
+    @property
+    def box(self) -> tuple[slice, slice]:
+        """Its rows and columns."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
 
 @dataclass(frozen=True)
 class Glyph:
@@ -80,6 +85,20 @@ class Sheet:
         # what is no component's is the soft edge of one, if it is beside it
         own |= (labels == 0) & _grown(own, EDGE)
         return self.share[around] * own
+
+    def dotted(self, piece: Piece) -> bool:
+        """Whether this was a ring; it is a dot now, of what is inside it."""
+        own = np.isin(self.labels[piece.box], piece.labels)
+        inside = ndimage.binary_fill_holes(own) & ~own
+        if inside.sum() <= self.stroke**2 / 2:
+            return False
+        if not self.share.flags.writeable:
+            self.share = self.share.copy()
+        labels = self.labels[piece.box]
+        free = own | (labels == 0)
+        self.share[piece.box][free] = inside[free]
+        labels[free] = inside[free] * piece.labels[0]
+        return True
 
     def widened(self, line: Sequence[Piece], by: float) -> "tuple[Sheet, list[Piece]]":
         """The part of the sheet that holds these pieces, so many times as wide, and these pieces in it."""
@@ -130,7 +149,8 @@ def level_sheet(ink: Ink, tilt: float = 0.0, apart: int = 0) -> Sheet:
 
     apart: ink that is no more than twice as many pixels from other ink hangs together with it.
     """
-    share, back = ink.share, np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    share, back = ink.share.view(), np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    share.flags.writeable = False  # it is the page's
     if tilt:
         image = Image.fromarray(share)
         turned = image.rotate(tilt, Image.Resampling.BILINEAR, expand=True)

@@ -173,6 +173,19 @@ def test_rings_for_dots_belong_to_their_stems(reader):
     reading = reader.read(image)
     assert [len(line.replace(" ", "")) for line in reading.text.split("\n")] == [6, 6]
     assert all(letter.box[3] - letter.box[1] > 80 for letter in reading.letters)  # dot and stem
+    assert set(reading.text) == set("I\n")
+
+
+@pytest.mark.parametrize("lean", [0, 4, 8])
+def test_a_ring_for_a_dot_may_be_large(lean, reader):
+    image = Image.new("L", (200, 200), 255)
+    ImageDraw.Draw(image).ellipse((70, 40, 104 - lean, 72 - lean // 2), outline=0, width=6)
+    ImageDraw.Draw(image).line([(92, 84), (96 + lean, 140)], 0, 7)
+    before = find_ink(pixels := np.array(image.convert("RGB")))
+    reading = reader.read(pixels)
+    assert len(reading.letters) == 1
+    assert reading.text in "IJ"
+    np.testing.assert_array_equal(find_ink(pixels).share, before.share)
 
 
 @pytest.mark.parametrize(("height", "apart", "blur"), [(10, 0.06, 0.3), (12, 0.02, 0.6), (20, 0.06, 0.6)])
