@@ -214,8 +214,9 @@ def _narrow(reading: Reading, ink: Ink) -> bool:
     """Whether these letters stand where one may that was taken for several: few of them, or broken strokes of one."""
     left, top, right, bottom = np.array([letter.box for letter in reading.letters]).T
     wide, high, count = right.max() - left.min(), bottom.max() - top.min(), len(left)
-    broken = ENOUGH <= count <= MANY and in_one_piece(ink) is not None
-    return bool(wide <= WIDEST * high) and (2 <= count < ENOUGH or broken)
+    if wide > WIDEST * high:
+        return False
+    return 2 <= count < ENOUGH or (ENOUGH <= count <= MANY and in_one_piece(ink) is not None)
 
 
 def _in_a_line(reading: Reading) -> float:
