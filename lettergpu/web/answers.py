@@ -19,7 +19,7 @@ TOO_MUCH_MEMORY = "reading this picture takes more memory than the server gives 
 log = logging.getLogger(__name__)
 
 
-def answer(reader: "Reader", image: bytes, inside: int = 0, **options: Any) -> tuple[int, bytes]:
+def answer(reader: "Reader", image: bytes, inside: bool = False, **options: Any) -> tuple[int, bytes]:
     """The status and the JSON that answers a picture; 503 where there was no memory to read it."""
     try:
         return 200, json.dumps(_table(reader, image, inside, options)).encode()
@@ -50,7 +50,7 @@ def log_place(error: Exception) -> None:
     log.error("%s in answering a request:\n%s", type(error).__name__, frames)
 
 
-def _table(reader: "Reader", image: bytes, inside: int, options: dict[str, Any]) -> dict[str, Any]:
+def _table(reader: "Reader", image: bytes, inside: bool, options: dict[str, Any]) -> dict[str, Any]:
     reading = reader.read(image, **options)
     answer = reading.table()
     if inside:

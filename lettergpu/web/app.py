@@ -2,7 +2,7 @@
 
     curl --data-binary @photo.jpg "http://127.0.0.1:8000/predict?form=text&top=3"
 
-Query: form and binarize as `Reader.read` takes them, top=5 (letters guessed for each), inside=1.
+Query: form and binarize as `Reader.read` takes them, top=5 (letters guessed for each), context=0, inside=1.
 
     {"text": "HI", "letters": [{"box": [left, top, right, bottom], "top": [{"letter": "H", "probability": 0.98}]}]}
 
@@ -55,7 +55,7 @@ SECURITY = [
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 ]
-OPTIONS = ("form", "binarize", "top", "inside")
+OPTIONS = ("form", "binarize", "top", "context", "inside")
 TWO_LENGTHS = "Content-Length and Transfer-Encoding say two things of one body: send one of them"
 LINGER = 1.0  # seconds in which a refused client may still read the refusal
 
@@ -121,13 +121,15 @@ def _options(query: QueryParams) -> dict[str, Any]:
     options: dict[str, Any] = dict(query)
     if unknown := options.keys() - OPTIONS:
         raise HTTPException(400, f"{min(unknown)!r} is none of the options {', '.join(OPTIONS)}")
-    if options.get("inside", "0") not in ("0", "1"):
-        raise HTTPException(400, f"inside={options['inside']}: give 0 or 1")
-    for name in options.keys() & {"top", "inside"}:
+    for name in options.keys() & {"context", "inside"}:
+        if options[name] not in ("0", "1"):
+            raise HTTPException(400, f"{name}={options[name]}: give 0 or 1")
+        options[name] = options[name] == "1"
+    if "top" in options:
         try:
-            options[name] = int(options[name])
+            options["top"] = int(options["top"])
         except ValueError:
-            raise HTTPException(400, f"{name}={options[name]}: give a number") from None
+            raise HTTPException(400, f"top={options['top']}: give a number") from None
     return options
 
 

@@ -169,8 +169,8 @@ def test_the_query_is_what_the_reader_is_asked(port, reader):
         return reader.read(image, **options)
 
     with running(SimpleNamespace(network=reader.network, read=read)) as other:
-        _, _, answer = ask(other, "/predict?form=single&top=2&binarize=sauvola", drawn())
-    assert seen == {"form": "single", "top": 2, "binarize": "sauvola"}
+        _, _, answer = ask(other, "/predict?form=single&top=2&binarize=sauvola&context=0", drawn())
+    assert seen == {"form": "single", "top": 2, "binarize": "sauvola", "context": False}
     assert answer["text"] == "L"
     assert len(answer["letters"][0]["top"]) == 2
 
@@ -220,6 +220,7 @@ def test_health_and_page(port, reader):
         ("/predict?top=27", drawn(), "from 1 to 26"),
         ("/predict?top=many", drawn(), "top=many: give a number"),
         ("/predict?inside=yes", drawn(), "inside=yes: give 0 or 1"),
+        ("/predict?context=english", drawn(), "context=english: give 0 or 1"),
         ("/predict?frm=text", drawn(), "'frm' is none of the options form"),
     ],
 )
