@@ -17,7 +17,7 @@ from .ink import EMPTY, Ink
 from .language import Language
 from .lexicon import Lexicon
 from .order import boxes_of, distances, lines_of
-from .sheet import Glyph, Piece, Sheet, at_edge, joined, level_sheet, tilt_of
+from .sheet import Glyph, Piece, Sheet, at_edge, joined, letter_height, level_sheet, tilt_of
 from .spans import LEAST, Judge, Lattice, as_on_a_page, lattice_of, letters_of
 
 DOT = 0.5, 1.5  # of a letter's height: a dot is no larger, and what it stands on is higher than it by this;
@@ -35,7 +35,9 @@ FEW = 4  # letters, by which one sees how wide they are meant to be,
 MANY = 300  # and no more fragments than these: each costs its reader some time
 DARK = 0.85  # of ink: a letter is as dark somewhere,
 WRITING = 4  # or beside so many as weak: an edge, a shadow or the other side's print is neither
-LONE = 1.5  # heights: what stands alone and is no wider is one letter, where most do
+LONE = 1.5  # heights: what stands alone and is no wider is one letter, where most do,
+SHEET = 3  # and there are so many; fewer are likely one, as if letters stood apart by
+LONELY = 0.1  # heights
 ALL = 0.9  # of the ink, but for specks
 WORDS = 0.6  # heights: letters farther apart are of two words
 JOINED = 2.5  # heights of a letter: ink as wide as this that hangs together is of several
@@ -90,19 +92,20 @@ def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None, languag
     lines = _strong(sheet, [_whole(line, height) for line in lines_of(_dotted(sheet, pieces, height), height)])
     widths = np.array([piece.width for line in lines for piece in line])
     joined_up = float(widths[widths > JOINED * height].sum() / widths.sum())
-    whole = LONE * height if _alone(lines, height) else 0.0
+    alone = _alone(lines, height)
+    whole, spread = (LONE * height, 0.0) if alone >= SHEET else (0.0, LONELY if alone else 0.0)
     parted = _parted(sheet, lines, height, whole)
     count = sum(len(fragments) for _, fragments in parted)
     if count == 1:  # there is nothing to tell it from
         ((only, (letter,)),) = parted
         return Found([[[only.glyph(letter)]]], joined_up)
-    read = plain = _judged(parted, height, judge)
+    read = plain = _judged(parted, height, judge, spread)
     for by in WIDER if read.letters >= FEW and count <= MANY and read.score < DOUBT else ():
-        wider = _judged(_parted(sheet, lines, height, whole, by), height, judge)
+        wider = _judged(_parted(sheet, lines, height, whole, by), height, judge, spread)
         if wider.score <= read.score or wider.surety < plain.surety:
             break
         read = wider
-    if whole:
+    if alone:
         sheets, lattices = zip(*read.lines, strict=True)
         read = read._replace(lines=list(zip(sheets, as_on_a_page(lattices), strict=True)))
     found: list[tuple[Sheet, Lattice, Letters]] = []
@@ -129,21 +132,22 @@ def _strong(sheet: Sheet, lines: list[list[Piece]]) -> list[list[Piece]]:
 def _levelled(ink: Ink) -> tuple[Sheet, list[Piece], float]:
     """The page with its lines level, what on it may be of letters, and the height of one."""
     sheet = level_sheet(ink)
-    height = _letter_height(sheet.pieces, sheet.share.shape)
+    height = letter_height(sheet.pieces, sheet.share.shape)
     kept = _cleaned(sheet, height)
     if tilt := tilt_of(kept, height):
         labels = [label for piece in kept for label in piece.labels]
         share = np.where(np.isin(sheet.labels, labels) | (sheet.labels == 0), ink.share, 0.0)
         sheet = level_sheet(replace(ink, share=share), tilt)
         kept = sheet.pieces
-        height = _letter_height(kept, sheet.share.shape)
+        height = letter_height(kept, sheet.share.shape)
     return sheet, kept, height
 
 
-def _alone(lines: list[list[Piece]], height: float) -> bool:
-    """Whether most of these letters, by their width, stand alone, and are of no word."""
+def _alone(lines: list[list[Piece]], height: float) -> int:
+    """How many stand alone and are as narrow as a letter, if they are most of these by their width and not words."""
     widths = [joined(line[start:stop]).width for line in lines for start, stop in _parts(line, WORDS * height)]
-    return 2 * sum(width for width in widths if width <= LONE * height) > sum(widths)
+    narrow = [width for width in widths if width <= LONE * height]
+    return len(narrow) if 2 * sum(narrow) > sum(widths) else 0
 
 
 def _parts(pieces: Sequence[Piece], wide: float) -> list[tuple[int, int]]:
@@ -171,8 +175,8 @@ def _parted(
     return parted
 
 
-def _judged(parted: list[tuple[Sheet, list[Piece]]], height: float, judge: Judge) -> Judged:
-    lines = [(sheet, lattice_of(sheet, fragments, height, judge)) for sheet, fragments in parted]
+def _judged(parted: list[tuple[Sheet, list[Piece]]], height: float, judge: Judge, spread: float) -> Judged:
+    lines = [(sheet, lattice_of(sheet, fragments, height, judge, spread)) for sheet, fragments in parted]
     letters, scores = zip(*(letters_of(lattice) for _, lattice in lines), strict=True)
     named = [lattice.named[found].max(axis=1) for (_, lattice), found in zip(lines, letters, strict=True) if found]
     surety = float(np.log(np.concatenate(named).clip(LEAST)).mean()) if named else -np.inf
@@ -214,14 +218,6 @@ def _spelt(sheet: Sheet, lattice: Lattice, word: Letters, lexicon: Lexicon | Non
         if spelt := lexicon.spelt(lattice.of(within)):
             named = [(within[number], lattice.named[within[number]], name) for number, name in spelt]
     return [sheet.glyph(lattice.spans[i].piece, lattice.images[i], *known) for i, *known in named]
-
-
-def _letter_height(pieces: Sequence[Piece], shape: tuple[int, ...]) -> float:
-    """The height of a letter in this writing: the median, half-way by ink, of those that the edge does not cut."""
-    inner = [piece for piece in pieces if not at_edge(piece, shape)] or list(pieces)
-    heights = np.sort([piece.height for piece in inner])
-    total = np.cumsum(heights)
-    return float(heights[np.searchsorted(total, total[-1] / 2)])
 
 
 def _cleaned(sheet: Sheet, height: float) -> list[Piece]:

@@ -173,6 +173,14 @@ def level_sheet(ink: Ink, tilt: float = 0.0, apart: int = 0) -> Sheet:
     return Sheet(share, labels, ink.stroke, back * ink.scale, pieces, count)
 
 
+def letter_height(pieces: Sequence[Piece], shape: tuple[int, ...]) -> float:
+    """The height of a letter in this writing: the median, half-way by ink, of those that the edge does not cut."""
+    inner = [piece for piece in pieces if not at_edge(piece, shape)] or list(pieces)
+    heights = np.sort([piece.height for piece in inner])
+    total = np.cumsum(heights)
+    return float(heights[np.searchsorted(total, total[-1] / 2)])
+
+
 def tilt_of(pieces: Sequence[Piece], height: float) -> float:
     """Degrees by which the lines fall to the right: those for which their rows of ink stand out most."""
     pieces = [p for p in pieces if 0.4 * height < p.height < 2.5 * height]

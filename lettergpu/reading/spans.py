@@ -94,10 +94,10 @@ class Lattice(NamedTuple):
         return self._replace(letter=letter, none=self.none + NONE["named"] * (after - before), named=named)
 
 
-def lattice_of(sheet: Sheet, fragments: Sequence[Piece], height: float, judge: Judge) -> Lattice:
-    """The lattice of a line's fragments from the left. height: of a letter, in pixels."""
+def lattice_of(sheet: Sheet, fragments: Sequence[Piece], height: float, judge: Judge, spread: float = 0.0) -> Lattice:
+    """The lattice of a line's fragments from the left. height: of a letter, in pixels; spread: as `seen` takes it."""
     spans = spans_of(fragments, height)
-    values, images, named = seen(sheet, fragments, spans, height, judge)
+    values, images, named = seen(sheet, fragments, spans, height, judge, spread)
     return Lattice(spans, *scores(spans, values, named), images, named)
 
 
@@ -152,14 +152,17 @@ def spans_of(fragments: Sequence[Piece], height: float) -> list[Span]:
 
 
 def seen(
-    sheet: Sheet, fragments: Sequence[Piece], spans: Sequence[Span], height: float, judge: Judge
+    sheet: Sheet, fragments: Sequence[Piece], spans: Sequence[Span], height: float, judge: Judge, spread: float = 0.0
 ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """What the scores are made of, by name, each (spans,); and images and named as a lattice has them."""
+    """What the scores are made of, by name, each (spans,); and images and named as a lattice has them.
+
+    spread: heights that letters stand apart by, where that is not to be seen.
+    """
     images = all_to_emnist((sheet.crop(span.piece) for span in spans), sheet.stroke)
     like = np.clip(judge.like(images)[:, 1], 1.0 - MOST, MOST)
     gaps = [min(1.0, max(0, b.left - a.right) / height) for a, b in pairwise(fragments)]
     between = [gap for gap, part in zip(gaps, fragments[1:], strict=True) if not part.cut]
-    spread = float(np.median(between)) if len(between) > 1 else 0.0
+    spread = float(np.median(between)) if len(between) > 1 else spread
     gaps = [1.0, *gaps, 1.0]
     first = [fragments[span.start] for span in spans]
     later = [fragments[span.start + 1 : span.stop] for span in spans]

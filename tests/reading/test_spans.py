@@ -16,7 +16,7 @@ from lettergpu.reading.cuts import fragments_of
 from lettergpu.reading.ink import find_ink
 from lettergpu.reading.reader import Reader
 from lettergpu.reading.sheet import Piece, joined, level_sheet
-from lettergpu.reading.spans import LEAST, Judge, Lattice, Span, as_on_a_page, lattice_of, letters_of, spans_of
+from lettergpu.reading.spans import LEAST, LETTER, Judge, Lattice, Span, as_on_a_page, lattice_of, letters_of, spans_of
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +154,21 @@ def test_letters_that_touch_are_cut(text, reader):
     sheet = level_sheet(find_ink(np.asarray(image)))
     assert len(sheet.pieces) < len(text)  # else there is nothing to cut
     assert reader.read(image).text == text
+
+
+@pytest.mark.parametrize("text", ["to", "it", "is", "he"])
+def test_two_letters_that_touch_are_two_though_they_are_all_there_is(text, reader):
+    assert reader.read(set_in_print(text, apart=-0.12)).text == text.upper()
+
+
+def test_nothing_but_a_letter_is_no_sheet_but_likelier_one_than_two():
+    sheet = touching("MIX")
+    fragments = fragments_of(sheet, sheet.pieces[0], 45.0)
+    judge = Judge(lambda images: np.full((len(images), 26), 1 / 26), lambda images: np.full((len(images), 2), 0.5))
+    usual, alone = (lattice_of(sheet, fragments, 45.0, judge, spread) for spread in (0.0, 0.5))
+    parted = np.array([span.piece.cut > 0 for span in usual.spans])
+    np.testing.assert_allclose(alone.letter - usual.letter, np.where(parted, 0.5 * LETTER["spread"], 0.0))
+    assert parted.any()
 
 
 @pytest.mark.parametrize("text", ["HOUSE.", "BREAD,", "RED.GREEN"])
