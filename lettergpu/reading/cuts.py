@@ -24,7 +24,7 @@ def fragments_of(sheet: Sheet, piece: Piece, height: float) -> list[Piece]:
     """
     if piece.width < NARROW * height:
         return [piece]
-    labels = sheet.labels[piece.top : piece.bottom, piece.left : piece.right]
+    labels = sheet.labels[piece.box]
     own = np.isin(labels, piece.labels)
     seams, depths = _seams(own, height, sheet.stroke)
     if not seams:

@@ -161,7 +161,7 @@ def _parted(
 ) -> list[tuple[Sheet, list[Piece]]]:
     """Each line in fragments, on a sheet of its own, so many times as wide as it was.
 
-    whole: what is no wider is not cut. Of fragments there are only so many on a page: each costs its reader some time.
+    whole: pixels; what is no wider is not cut. Of fragments there are only so many on a page: each costs some time.
     """
     left, parted = CUTS, []
     for line in lines:
