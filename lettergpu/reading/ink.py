@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 from scipy import ndimage
-from skimage.filters import threshold_otsu, threshold_sauvola
+from skimage.filters import threshold_sauvola
 
 from ..errors import LettergpuError
-from .page import around, on_paper, smoothed, stroke_width, varied
+from .page import around, on_paper, otsu, smoothed, stroke_width, varied
 
 THRESHOLDS = ("otsu", "sauvola")
 THUMBNAIL = 96  # pixels of the long side, on which colours and polarity are decided and the first look is taken
@@ -127,7 +127,9 @@ def _off(pixels: np.ndarray, paper: np.ndarray) -> np.ndarray:
 def _ink(pixels: np.ndarray, mixture: np.ndarray, binarize: str, flat: bool = False) -> Ink:
     """The ink, where the colours are mixed so that it is darker than paper."""
     seen, near, stroke, scale = _first_look(pixels, mixture, flat)
-    share = _share(seen, near, stroke, binarize, flat)
+    box = varied(seen, 2 * int(2.0 * stroke) + 3) if flat else np.s_[:, :]
+    share = np.zeros(seen.shape, np.float32)
+    share[box] = _share(seen[box], near[box], stroke, binarize, flat)
     return Ink(share, max(1.0, stroke_width(share >= 0.5)), scale)
 
 
@@ -185,7 +187,7 @@ def _share(seen: np.ndarray, near: np.ndarray, stroke: float, binarize: str, fla
     """
     seen = smoothed(seen, max(0.6, 0.2 * stroke))
     contrast = 1.0 - seen / _paper(seen, 6.0 * stroke + 3.0, flat)
-    ink = contrast > threshold_otsu(contrast[near]) if near.any() else near
+    ink = contrast > otsu(contrast[near]) if near.any() else near
     if not ink.any() or not (near & ~ink).any():
         raise LettergpuError(EMPTY)
     low, high = np.median(contrast[near & ~ink]), np.percentile(contrast[ink], 60)
@@ -290,11 +292,7 @@ def _paper(grey: np.ndarray, width: float, flat: bool) -> Any:
     return np.asarray(Image.fromarray(paper).resize(image.size, Image.Resampling.BILINEAR, box))
 
 
-def _threshold(contrast: np.ndarray) -> Any:
+def _threshold(contrast: np.ndarray) -> float:
     """Otsu's, of pixels that, where many are alike, are counted at once."""
-    if not np.ptp(contrast) > 0:
-        return 1.0
     part = contrast[varied(contrast, 1)]
-    counts, edges = np.histogram(part, 256)
-    alike, _ = np.histogram(contrast[0, :1], 256, (edges[0], edges[-1]))
-    return threshold_otsu(hist=(counts + alike * (contrast.size - part.size), (edges[:-1] + edges[1:]) / 2.0))
+    return otsu(part, contrast.size - part.size)

@@ -4,6 +4,7 @@ What lies around it would be taken for ink, or decide which of two is the paper.
 nearest place on the sheet, so that whoever looks for ink sees a page that has no end.
 """
 
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +42,9 @@ def on_paper(pixels: np.ndarray) -> np.ndarray:
 
     A dark board or window with bright writing on it is a sheet, too, if it is a rectangle.
     """
+    least = LEAST[max(pixels.shape) < PHOTO]
+    if _all_but(pixels) < min(least * (1.0 - INKED), BOARD_LEAST * (1.0 - BOARD_INKED)):
+        return pixels  # a drawing, which is most of what is read, and of which the time would be lost
     if seen := _sheet(pixels, LEAST[0], INKED):
         return _endless(pixels, seen)
     if (pixels[::8, ::8] < 160).mean() < BOARD_LEAST * (1.0 - BOARD_INKED):
@@ -49,6 +53,14 @@ def on_paper(pixels: np.ndarray) -> np.ndarray:
     if (seen := _sheet(negative, BOARD_LEAST, BOARD_INKED)) and _box_filled(seen.sheet) > RECTANGLE:
         return 255 - _endless(negative, seen)
     return pixels
+
+
+def _all_but(pixels: np.ndarray) -> float:
+    """How much of a picture has another colour than its border, 1 where that has more than one."""
+    other = reduce(np.logical_or, (part != part[0, 0] for part in np.moveaxis(pixels, 2, 0)))
+    if any(side.any() for side in (other[0], other[-1], other[:, 0], other[:, -1])):
+        return 1.0
+    return np.count_nonzero(other) / other.size
 
 
 def _endless(pixels: np.ndarray, seen: _Seen) -> np.ndarray:
@@ -82,7 +94,7 @@ def _sheet(pixels: np.ndarray, least: float, inked: float) -> _Seen | None:
     paper = _without_ink(bright, window)
     if min(paper.shape) < 4 * EDGE or np.ptp(paper) < 16:
         return None
-    regions, count = ndimage.label(ndimage.binary_opening(paper > threshold_otsu(paper), iterations=EDGE))
+    regions, count = ndimage.label(ndimage.binary_opening(paper > otsu(paper), iterations=EDGE))
     if not count:
         return None
     sheet = ndimage.binary_fill_holes(regions == 1 + np.argmax(np.bincount(regions.ravel())[1:]))
@@ -135,6 +147,19 @@ def smoothed(grey: np.ndarray, sigma: float) -> np.ndarray:
     found = np.full_like(grey, grey[0, 0])
     found[box] = ndimage.gaussian_filter(grey[box], sigma)
     return found
+
+
+def otsu(values: np.ndarray, more: int = 0) -> float:
+    """Otsu's threshold between these, and so many more that are as the first one; the largest, where all are alike."""
+    least, most = float(values.min()), float(values.max())
+    if not most > least:
+        return most
+    width = (most - least) / 256
+    # NumPy's histogram, whose bins may be of any width, takes three times as long
+    bins = np.minimum((values.ravel() - least) / width, 255.0).astype(np.uint8)
+    counts = np.bincount(bins, minlength=256)
+    counts[bins[0]] += more
+    return float(threshold_otsu(hist=(counts, least + width * (np.arange(256) + 0.5))))
 
 
 def of_squares(choose: np.ufunc, values: np.ndarray, size: int) -> np.ndarray:

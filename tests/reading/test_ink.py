@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
+from skimage.filters import threshold_otsu
 from test_spans import font_of
 
 from lettergpu.reading import ink as ink_module
 from lettergpu.reading import page as page_module
 from lettergpu.reading.ink import find_ink
-from lettergpu.reading.page import of_squares, smoothed, stroke_width
+from lettergpu.reading.page import of_squares, otsu, smoothed, stroke_width
 from lettergpu.reading.reader import Reader
 
 
@@ -73,6 +74,16 @@ def test_the_extremes_of_squares_are_scipys(size, dtype):
     within = np.s_[before : 31 - after, before : 44 - after]
     np.testing.assert_array_equal(of_squares(np.maximum, values, size), ndimage.maximum_filter(values, size)[within])
     np.testing.assert_array_equal(of_squares(np.minimum, values, size), ndimage.minimum_filter(values, size)[within])
+
+
+@pytest.mark.parametrize("more", [0, 1, 5000])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.5])
+def test_a_threshold_is_otsus_whatever_is_counted_at_once(share, more):
+    rng = np.random.default_rng(4)
+    values = (rng.normal(0.1, 0.15, (60, 50)) + 0.4 * (rng.random((60, 50)) < share)).astype(np.float32)
+    of_all = threshold_otsu(np.append(values, np.repeat(values[0, 0], more)))
+    assert otsu(values, more) == pytest.approx(of_all, abs=float(np.ptp(values)) / 256)
+    assert otsu(np.full(7, 0.25, np.float32), more) == 0.25
 
 
 @pytest.mark.parametrize("corner", [(0, 0), (13, 5), (81, 50)])

@@ -8,6 +8,7 @@ from test_spans import font_of
 
 from lettergpu.errors import LettergpuError
 from lettergpu.reading import ink as ink_module
+from lettergpu.reading import page as page_module
 from lettergpu.reading.ink import find_ink
 from lettergpu.reading.page import on_paper
 from lettergpu.reading.reader import Reader
@@ -64,6 +65,29 @@ def test_what_surrounds_a_sheet_becomes_paper():
     assert page[:40].mean() > 200
     middle = tuple(slice(side // 2 - 30, side // 2 + 30) for side in picture.shape[:2])
     np.testing.assert_array_equal(page[middle], picture[middle])
+
+
+@pytest.mark.parametrize("side", [0.31, 0.36, 0.7])
+def test_a_note_on_one_colour_is_found_however_small_it_is(side):
+    note, _ = written(0)
+    width = round(note.width / side)
+    table = Image.new("L", (width, round(note.height / side)), 60)
+    table.paste(note, ((width - note.width) // 2, round(0.4 * table.height)))
+    pixels = np.asarray(table.convert("RGB"))
+    assert max(pixels.shape) >= page_module.PHOTO
+    page = on_paper(pixels)
+    assert (pixels[:9] == 60).all()
+    assert page[:9].min() > 200
+
+
+def test_a_sheet_is_not_looked_for_in_a_drawing(monkeypatch):
+    def sheet(*_):
+        raise AssertionError("it was")
+
+    monkeypatch.setattr(page_module, "_sheet", sheet)
+    for index in range(20):
+        drawing = np.asarray(pictures.letter(0, index, source="strokes").image.convert("RGB"))
+        assert on_paper(drawing) is drawing
 
 
 def striped(size, seed=0):
