@@ -18,7 +18,7 @@ from scipy import ndimage
 from skimage.filters import threshold_sauvola
 
 from ..errors import LettergpuError
-from .page import around, on_paper, otsu, smoothed, stroke_width, varied
+from .page import around, is_drawing, on_paper, otsu, smoothed, stroke_width, varied
 
 THRESHOLDS = ("otsu", "sauvola")
 THUMBNAIL = 96  # pixels of the long side, on which colours and polarity are decided and the first look is taken
@@ -65,6 +65,8 @@ def find_ink(pixels: np.ndarray, binarize: str = "otsu") -> Ink:
     Paper is what the border is mostly made of: where a letter fills a picture, most of it may be ink.
     Raises LettergpuError where nothing stands out from the paper.
     """
+    if is_drawing(pixels):
+        return _seen(pixels, binarize)
     pixels = on_paper(pixels)
     ink = _seen(pixels, binarize)
     grain = _grain(pixels)
@@ -94,9 +96,9 @@ def _crumbs(ink: Ink) -> int:
 
 def _seen(pixels: np.ndarray, binarize: str) -> Ink:
     """The ink of such pixels as they are."""
-    paper = _flat_paper(pixels)
-    if paper is not None:
-        return _ink(255 - _off(pixels, paper), GREYS, binarize, flat=True)
+    off = _off_flat_paper(pixels)
+    if off is not None:
+        return _ink(255 - off, GREYS, binarize, flat=True)
     mixture = _dark_on_light(pixels)
     ink = _ink(pixels, mixture, binarize)
     if (of_border := _along_border(ink)) > 0.5:
@@ -108,14 +110,15 @@ def _seen(pixels: np.ndarray, binarize: str) -> Ink:
     return ink
 
 
-def _flat_paper(pixels: np.ndarray) -> np.ndarray | None:
-    """The one colour, uint8 (3,), that the border and much of these pixels (height, width, 3) have; None in a photo."""
+def _off_flat_paper(pixels: np.ndarray) -> np.ndarray | None:
+    """How far from the one colour that the border and much of these pixels have, as `_off`; None in a photo."""
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]) // 8
     counts = np.bincount(border @ (1024, 32, 1))
-    paper = np.array(np.unravel_index(counts.argmax(), (32, 32, 32))).astype(np.uint8) * 8 + 4
+    if counts.max() <= 0.5 * counts.sum():
+        return None
+    off = _off(pixels, np.array(np.unravel_index(counts.argmax(), (32, 32, 32))).astype(np.uint8) * 8 + 4)
     step = -(-max(pixels.shape) // 500)  # enough to tell by
-    alike = (_off(pixels[::step, ::step], paper) <= 4).mean()
-    return paper if counts.max() > 0.5 * counts.sum() and alike > FLAT else None
+    return off if (off[::step, ::step] <= 4).mean() > FLAT else None
 
 
 def _off(pixels: np.ndarray, paper: np.ndarray) -> np.ndarray:

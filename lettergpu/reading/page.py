@@ -37,14 +37,23 @@ class _Seen(NamedTuple):
     window: int
 
 
+def is_drawing(pixels: np.ndarray) -> bool:
+    """Whether all of the border and nearly all of a picture (height, width, 3) have one colour, exactly.
+
+    Such a picture has no room for a sheet, and none of a sensor's grain.
+    """
+    other = reduce(np.logical_or, (part != part[0, 0] for part in np.moveaxis(pixels, 2, 0)))
+    if any(side.any() for side in (other[0], other[-1], other[:, 0], other[:, -1])):
+        return False
+    least = LEAST[max(pixels.shape) < PHOTO]
+    return bool(other.mean() < min(least * (1.0 - INKED), BOARD_LEAST * (1.0 - BOARD_INKED)))
+
+
 def on_paper(pixels: np.ndarray) -> np.ndarray:
     """The picture (height, width, 3), uint8, with paper for what is around its sheet; or as it is without one.
 
     A dark board or window with bright writing on it is a sheet, too, if it is a rectangle.
     """
-    least = LEAST[max(pixels.shape) < PHOTO]
-    if _all_but(pixels) < min(least * (1.0 - INKED), BOARD_LEAST * (1.0 - BOARD_INKED)):
-        return pixels  # a drawing, which is most of what is read, and of which the time would be lost
     if seen := _sheet(pixels, LEAST[0], INKED):
         return _endless(pixels, seen)
     if (pixels[::8, ::8] < 160).mean() < BOARD_LEAST * (1.0 - BOARD_INKED):
@@ -53,14 +62,6 @@ def on_paper(pixels: np.ndarray) -> np.ndarray:
     if (seen := _sheet(negative, BOARD_LEAST, BOARD_INKED)) and _box_filled(seen.sheet) > RECTANGLE:
         return 255 - _endless(negative, seen)
     return pixels
-
-
-def _all_but(pixels: np.ndarray) -> float:
-    """How much of a picture has another colour than its border, 1 where that has more than one."""
-    other = reduce(np.logical_or, (part != part[0, 0] for part in np.moveaxis(pixels, 2, 0)))
-    if any(side.any() for side in (other[0], other[-1], other[:, 0], other[:, -1])):
-        return 1.0
-    return np.count_nonzero(other) / other.size
 
 
 def _endless(pixels: np.ndarray, seen: _Seen) -> np.ndarray:
@@ -188,8 +189,9 @@ def stroke_width(mask: np.ndarray) -> float:
     if not len(rows):
         return 0.0
     inked = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    distance = ndimage.distance_transform_cdt(np.pad(inked, 1)).astype(np.int16)
-    return 2.0 * float(np.median(distance[(distance == around(np.maximum, distance, 3)) & (distance > 0)])) - 1.0
+    around_it = ndimage.distance_transform_cdt(np.pad(inked, 1)).astype(np.int16)
+    distance = around_it[1:-1, 1:-1]
+    return 2.0 * float(np.median(distance[(distance == of_squares(np.maximum, around_it, 3)) & inked])) - 1.0
 
 
 def _mean_within(small: np.ndarray, inner: np.ndarray, window: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from scipy import ndimage
 from ..errors import LettergpuError
 from .ink import EMPTY, Ink
 from .normalise import to_emnist
+from .page import varied
 
 EDGE = 2  # pixels: around a letter its ink ends softly
 MOST = 2000  # pieces on a page: of more, which are noise, the largest
@@ -159,7 +160,9 @@ def level_sheet(ink: Ink, tilt: float = 0.0, apart: int = 0) -> Sheet:
         centre, new = np.array(image.size) / 2, np.array(turned.size) / 2
         share, back = np.asarray(turned), np.column_stack([linear, centre - linear @ new])
     mask = share >= 0.5
-    labels, count = ndimage.label(_grown(mask, apart), np.ones((3, 3)))
+    box = varied(mask, 2 + apart)
+    labels = np.zeros(mask.shape, np.int32)
+    labels[box], count = ndimage.label(_grown(mask[box], apart), np.ones((3, 3)))
     if apart:
         labels *= mask
     areas = np.bincount(labels[mask])  # but for the paper's: it is most of a page, and nobody asks for it

@@ -80,14 +80,15 @@ def test_a_note_on_one_colour_is_found_however_small_it_is(side):
     assert page[:9].min() > 200
 
 
-def test_a_sheet_is_not_looked_for_in_a_drawing(monkeypatch):
-    def sheet(*_):
+def test_neither_a_sheet_nor_grain_is_looked_for_in_a_drawing(monkeypatch):
+    def looked_for(pixels):
         raise AssertionError("it was")
 
-    monkeypatch.setattr(page_module, "_sheet", sheet)
+    monkeypatch.setattr(ink_module, "on_paper", looked_for)
+    monkeypatch.setattr(ink_module, "_grain", looked_for)
     for index in range(20):
         drawing = np.asarray(pictures.letter(0, index, source="strokes").image.convert("RGB"))
-        assert on_paper(drawing) is drawing
+        assert find_ink(drawing).mask.any()
 
 
 def striped(size, seed=0):
