@@ -2,7 +2,7 @@
 
 python bench/speed/epoch.py [--recipe report|default] [--activation tanhexp|relu|swish|mish] [--batch-size 256]
                       [--threads N] [--rounds 5] [--device cpu|cuda] [--precision float32|tf32|bf16] [--ensemble 1]
-                      [--peers NAME ...] [--images 99840] [--letters auto|noise] [--json FILE|-]
+                      [--peers NAME ...] [--images 99840] [--letters auto|noise] [--beside 0] [--json FILE|-]
 python bench/speed/epoch.py --sweep [--peers NAME ...] [--rounds 5] ...
 
 784-512-256-128-26, float32. --recipe report is without augmentation; default is what people train: letters brought to
@@ -10,8 +10,9 @@ their moments and bent, batch normalisation, smoothed labels, each by numbers th
 ones of the folder that LETTERGPU_EMNIST names, else built-in ones; with --letters noise random pixels, of which
 lettergpu can leave out none. --ensemble trains so many networks side by side, each in an order of its own. --precision
 is of products of matrices: tf32 on a GPU, bf16 on a CPU that has AMX, lettergpu's and PyTorch's. --threads pins the
-process to that many cores, by default all; --sweep tries every activation, batch size and number of threads of SWEEP
-and prints one table.
+process to that many cores, by default all; --beside times each in turn alone and while so many processes beside it
+compute without end on the same cores; --sweep tries every activation, batch size and number of threads of SWEEP and
+prints one table.
 
 The peers, beside lettergpu, are left out where they are not installed (pip install '.[bench]'):
   float32        lettergpu again, without bf16
@@ -34,6 +35,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from importlib.metadata import version
 from itertools import product
@@ -51,7 +53,7 @@ from lettergpu.config import CHOICES, Config
 
 SWEEP = {"activation": ("tanhexp", "relu"), "batch-size": (64, 256, 1024, 4096), "threads": (1, 2)}
 # the same in all processes of a sweep
-SHARED = "recipe", "device", "precision", "ensemble", "rounds", "images", "letters"
+SHARED = "recipe", "device", "precision", "ensemble", "rounds", "images", "letters", "beside"
 
 
 def float32(task: Task) -> Epoch:
@@ -91,6 +93,25 @@ def timed(epoch: Epoch) -> Callable[[], float]:
         return time.perf_counter() - began
 
     return run
+
+
+# while the benchmark lives, however it ends
+ENDLESS = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"
+
+
+def crowded(run: Callable[[], float], others: int) -> Callable[[], float]:
+    """The same, while so many other processes take of the cores what they can."""
+
+    def run_so() -> float:
+        with ExitStack() as stack:
+            for _ in range(others):
+                other = subprocess.Popen([sys.executable, "-c", ENDLESS])
+                stack.callback(other.wait)
+                stack.callback(other.kill)
+            time.sleep(1.0)  # in which they start
+            return run()
+
+    return run_so
 
 
 def contestants(task: Task, peers: list[str]) -> dict[str, Callable[[], float]]:
@@ -145,6 +166,7 @@ def variant(options: argparse.Namespace) -> str:
     """What a result's name says of them."""
     name = "-default" if options.recipe == "default" else ""
     name += f"-k{options.ensemble}" if options.ensemble > 1 else ""
+    name += f"-beside{options.beside}" if options.beside else ""
     name += f"-{options.precision}" if options.precision != "float32" else ""
     return name + ("-cuda" if options.device == "cuda" else "")
 
@@ -162,6 +184,7 @@ def main() -> None:
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), metavar="NAME")
     parser.add_argument("--images", type=int, default=COUNT)
     parser.add_argument("--letters", choices=("auto", "noise"), default="auto")
+    parser.add_argument("--beside", type=int, default=0, metavar="N", help="busy processes")
     parser.add_argument("--sweep", action="store_true")
     parser.add_argument("--json", metavar="FILE|-")
     options = parser.parse_args()
@@ -193,6 +216,9 @@ def main() -> None:
     blas = np.show_config("dicts")["Build Dependencies"]["blas"]
     settings["blas"] = f"{blas['name']} {blas['version']}"
     name = f"epoch-{options.activation}-b{options.batch_size}-t{threads}" + ("-noise" if kind == "noise" else "")
+    if options.beside:
+        settings["beside"] = options.beside
+        taking_part |= {f"{name}, crowded": crowded(run, options.beside) for name, run in taking_part.items()}
     seconds = seconds_in_turn(taking_part, options.rounds)
     report(name + variant(options), settings, seconds, options.json)
 

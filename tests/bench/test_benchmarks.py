@@ -13,13 +13,15 @@ from lettergpu.cli import benchmark
 BENCH = Path(__file__).parents[2] / "bench"
 
 
-@pytest.mark.parametrize("ensemble", [1, 2])
-def test_epoch_times_the_training_loop_and_the_products_without_any_peer(ensemble, monkeypatch):
+@pytest.mark.parametrize(("ensemble", "beside"), [(1, 0), (2, 1)])
+def test_epoch_times_the_training_loop_and_the_products_without_any_peer(ensemble, beside, monkeypatch):
     monkeypatch.delenv("LETTERGPU_EMNIST", raising=False)
     options = "--activation relu --letters noise --images 2048 --rounds 1 --threads 1 --peers products-only --json -"
     command = [sys.executable, BENCH / "speed/epoch.py", *options.split(), "--ensemble", str(ensemble)]
+    command += ["--beside", str(beside)]
     result = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    assert result["rows"].keys() == result["rounds"].keys() == {"lettergpu", "products-only"}
+    rows = {"lettergpu", "products-only"} | ({"lettergpu, crowded", "products-only, crowded"} if beside else set())
+    assert result["rows"].keys() == result["rounds"].keys() == rows
     assert all(seconds > 0 for seconds in result["rows"].values())
     settings = {"activation": "relu", "batch_size": 256, "threads": 1, "images": 2048, "ensemble": ensemble}
     assert settings.items() <= result["settings"].items()
