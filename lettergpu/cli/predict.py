@@ -37,7 +37,8 @@ def predict(
         typer.Option(help="Words that are likely: english, or a file with a word a line.", show_default="none"),
     ] = None,
     context: Annotated[
-        bool, typer.Option(help="Whether a letter is told by those beside it, too, as English has them.")
+        bool,
+        typer.Option(help="Whether a letter is told by those beside it, too, as English or the alphabet has them."),
     ] = True,
     device: DeviceName = None,
     quiet: Quiet = False,

@@ -1,9 +1,10 @@
-"""Which letters follow each other in English, by which a letter that could be several is told from what is beside it.
+"""Which letters follow each other, in English or in the alphabet, by which one in doubt is told from those beside it.
 
 A hidden Markov model of the second order: each letter of a word is as likely as after the two before it, times how much
 its ink looks like it (Jelinek 1976, "Continuous speech recognition by statistical methods"). How a word begins tells
 nothing, so that a letter alone, or a sheet of letters, is read as it stands; so is a word whose letters do not follow
-each other as English ones do, unless its ink is in doubt. No word has to be in a list, as lexicon.py demands.
+each other as English ones do, unless its ink is in doubt. No word has to be in a list, as lexicon.py demands. A sheet
+of single letters, though, is often the alphabet, or some of it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from string import ascii_uppercase
 import numpy as np
 
 from ..training.checkpoint import BOXED
-from .spans import LEAST, LETTER, Lattice, letters_of
+from .spans import LEAST, LETTER, ROUNDS, Lattice, letters_of
 
 ENGLISH = BOXED.with_name("english.npy")
 WEIGHT = 0.65  # of what a letter is after two others, beside its ink
@@ -22,6 +23,7 @@ SURE = 0.98  # probability of a word's letters, from which on no context is aske
 UNLIKELY = 5.0  # below the score of a span's likeliest name: what is less likely is not tried
 STEPS = 24.0  # a file's unit is one by so many of a natural logarithm
 FEW = 1e-4, 1e-3  # share of all letters: of what follows two, or one, that are rarer, the one letter, or none, is asked
+ORDERED = 0.3  # of a sheet's letters that follow the one before them, from which on it is an alphabet
 NONE = len(ascii_uppercase)  # what is before a word's first letter
 
 
@@ -88,6 +90,49 @@ class Language:
                 row += self.after[: len(row), names[i + 1], names[i + 2]]
         likely = np.exp(likely - likely.max(axis=1, keepdims=True))
         return np.asarray(likely / likely.sum(axis=1, keepdims=True))
+
+
+def in_alphabetical_order(lines: Sequence[Lattice]) -> list[Lattice]:
+    """The lines of a page of letters that belong to no words, each name likelier where it follows the one before it.
+
+    In the alphabet, that is, A after Z; the more so the more of the page does, which is learned from it, as in any
+    hidden Markov model (Rabiner 1989, "A tutorial on hidden Markov models", section III), with two pairs more that do
+    not. Where few do, it is no alphabet: i that could be j would follow each other by turns.
+    """
+    letters = [letters_of(line)[0] for line in lines]
+    ink = np.concatenate([line.named[found] for line, found in zip(lines, letters, strict=True)])
+    share = 0.5
+    for _ in range(ROUNDS):
+        beside, following = of_neighbours(ink, share)
+        share = following / (len(ink) + 1)
+    if share < ORDERED:
+        return list(lines)
+    told = []
+    for line, found in zip(lines, letters, strict=True):
+        often = np.ones_like(line.named)
+        often[found], beside = np.split(beside, [len(found)])
+        told.append(line.told(often))
+    return told
+
+
+def of_neighbours(ink: np.ndarray, share: float) -> tuple[np.ndarray, float]:
+    """What the letters beside each say of it, (letters, classes), and how many follow the one before them.
+
+    ink: how likely each is by its own, (letters, classes). share: of the letters that follow as in the alphabet; the
+    others do so by chance.
+    """
+    chance, ordered = 1.0 - share, share * ink.shape[1]
+    before, after, following = np.ones_like(ink), np.ones_like(ink), 0.0
+    for i in range(len(ink) - 1, 0, -1):
+        told = after[i] * ink[i]
+        after[i - 1] = chance + ordered * np.roll(told / told.sum(), -1)
+    for i in range(1, len(ink)):
+        told = before[i - 1] * ink[i - 1]
+        next_ = ordered * np.roll(told / told.sum(), 1)
+        before[i] = chance + next_
+        here = after[i] * ink[i]
+        following += float(next_ @ here / (before[i] @ here))
+    return before * after, following
 
 
 @lru_cache(maxsize=4)

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import LettergpuError
 from .cuts import fragments_of
 from .ink import EMPTY, Ink
-from .language import Language
+from .language import Language, in_alphabetical_order
 from .lexicon import Lexicon
 from .order import boxes_of, distances, lines_of
 from .sheet import Glyph, Piece, Sheet, at_edge, joined, letter_height, level_sheet, tilt_of
@@ -85,7 +85,8 @@ def in_one_piece(ink: Ink) -> Sheet | None:
 def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None, language: Language | None = None) -> Found:
     """The letters of a page, or, if there are none that the judge takes for such, what is the most like them.
 
-    lexicon: words that what is read is likely to be. language: likewise, which letters follow each other.
+    lexicon: words that what is read is likely to be. language: likewise, which letters follow each other; with one,
+    those that stand alone may follow as the alphabet has them.
     Raises LettergpuError where there is no ink.
     """
     sheet, pieces, height = _levelled(ink)
@@ -107,7 +108,9 @@ def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None, languag
         read = wider
     if alone:
         sheets, lattices = zip(*read.lines, strict=True)
-        read = read._replace(lines=list(zip(sheets, as_on_a_page(lattices), strict=True)))
+        told = as_on_a_page(lattices)
+        told = in_alphabetical_order(told) if language else told
+        read = read._replace(lines=list(zip(sheets, told, strict=True)))
     found: list[tuple[Sheet, Lattice, Letters]] = []
     for all_of_it in (False, True):
         if not found:

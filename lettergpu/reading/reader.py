@@ -111,8 +111,9 @@ class Reader:
         is in EMNIST's form already, or whose few letters are likelier parts of one. binarize: how ink is told from
         paper, one of BINARIZERS; kmeans is the report's own way, which takes the picture for a single letter. top: how
         many of the likeliest letters to name. A text that is read with doubt is tried turned by quarters, too. context:
-        a letter is told by those beside it, too, as they follow each other in English. lexicon: "english" or a file of
-        a word a line; what looks like one of these words is read as it, cuts included.
+        a letter is told by those beside it, too, as they follow each other in English or, on a sheet of letters, in the
+        alphabet. lexicon: "english" or a file of a word a line; what looks like one of these words is read as it, cuts
+        included.
         Raises LettergpuError for what cannot be read, also where there is no letter.
         """
         _check("form", form, FORMS)

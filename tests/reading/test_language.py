@@ -1,6 +1,7 @@
 """What stands beside a letter tells it where its ink leaves doubt, and nowhere else."""
 
 import json
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -11,7 +12,19 @@ from test_spans import set_in_print
 
 from lettergpu.cli import app
 from lettergpu.reading import language as language_module
-from lettergpu.reading.language import ENGLISH, FEW, NONE, STEPS, STRANGE, Language, english, table_of
+from lettergpu.reading import layout
+from lettergpu.reading.language import (
+    ENGLISH,
+    FEW,
+    NONE,
+    STEPS,
+    STRANGE,
+    Language,
+    english,
+    in_alphabetical_order,
+    of_neighbours,
+    table_of,
+)
 from lettergpu.reading.lexicon import _english
 from lettergpu.reading.reader import Reader
 from lettergpu.reading.sheet import Piece
@@ -165,3 +178,71 @@ def test_letters_far_apart_are_words_of_their_own():
     assert with_it.text == without.text
     for one, other in zip(with_it.letters, without.letters, strict=True):
         assert one.top[0][0] == other.top[0][0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 4), st.floats(0.0, 0.95))
+def test_what_neighbours_say_is_what_all_sequences_say_together(seed, count, share):
+    classes = 3
+    ink = np.random.default_rng(seed).dirichlet(np.full(classes, 0.4), count) + 1e-9
+    beside, following = of_neighbours(ink, share)
+    named, expected, total = np.zeros_like(ink), 0.0, 0.0
+    for way in product(range(classes), repeat=count):
+        likely, follow = np.prod(ink[range(count), way]), 0.0
+        for a, b in pairwise(way):
+            ordered = share * classes * (b == (a + 1) % classes)
+            likely, follow = likely * (1 - share + ordered), follow + ordered / (1 - share + ordered)
+        named[range(count), way] += likely
+        expected, total = expected + likely * follow, total + likely
+    told = ink * beside
+    np.testing.assert_allclose(told / told.sum(axis=1, keepdims=True), named / total, rtol=1e-6)
+    assert following == pytest.approx(expected / total)
+
+
+def sheet_of(text, doubt):
+    """Lines of letters that stand apart, named surely, but for those of doubt: by line and place, what it may be."""
+    lines = []
+    for row, line in enumerate(text.split()):
+        named = np.full((len(line), 26), 1e-4)
+        for i, letter in enumerate(line):
+            for name, likely in doubt.get((row, i), [(letter, 0.99)]):
+                named[i, ALPHABET.index(name)] = likely
+        named /= named.sum(axis=1, keepdims=True)
+        spans = [Span(i, i + 1, Piece((i,), 9 * i, 0, 9 * i + 5, 9)) for i in range(len(line))]
+        images = np.zeros((len(line), 28, 28))
+        lines.append(Lattice(spans, np.log(named.max(axis=1)), np.full(len(line), -9.0), images, named))
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "read"),
+    [
+        ("ABCDEFG HIJKLMN", (1, 0), "H"),
+        ("ABCDEFG HIJKLMN", (1, 6), "N"),
+        ("VWXYZAB CDEF", (0, 5), "A"),
+        ("AHBHCHD EHFHGH", (1, 1), "B"),
+        ("SONQWTE IPKLVMD", (1, 3), "B"),
+    ],
+    ids=["across lines", "the last", "after Z", "every other", "at random"],
+)
+def test_on_a_sheet_of_the_alphabet_a_letter_follows_the_one_before_it(text, place, read):
+    letter = text.split()[place[0]][place[1]]
+    told = in_alphabetical_order(sheet_of(text, {place: [(letter, 0.1), ("B", 0.89)]}))
+    assert ALPHABET[told[place[0]].named[place[1]].argmax()] == read
+    np.testing.assert_allclose(np.concatenate([line.named.sum(axis=1) for line in told]), 1.0)
+
+
+def test_bars_that_may_be_i_or_j_are_no_alphabet():
+    (told,) = in_alphabetical_order(sheet_of("I" * 12, {(0, i): [("I", 0.9), ("J", 0.1)] for i in range(12)}))
+    assert told.named[:, ALPHABET.index("I")].min() == pytest.approx(0.9, abs=0.01)
+
+
+def test_a_sheet_is_read_in_its_order_unless_it_is_to_be_read_by_its_ink_alone(monkeypatch):
+    reader = Reader.of()
+    found = []
+    monkeypatch.setattr(layout, "in_alphabetical_order", lambda lines: found.append(len(lines)) or lines)
+    sheet = set_in_print("ABC", apart=1.0)
+    assert reader.read(sheet, context=False).text.replace(" ", "") == "ABC"
+    assert not found
+    assert reader.read(sheet).text.replace(" ", "") == "ABC"
+    assert found == [1]
