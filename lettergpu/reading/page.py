@@ -42,9 +42,9 @@ def is_drawing(pixels: np.ndarray) -> bool:
 
     Such a picture has no room for a sheet, and none of a sensor's grain.
     """
-    other = reduce(np.logical_or, (part != part[0, 0] for part in np.moveaxis(pixels, 2, 0)))
-    if any(side.any() for side in (other[0], other[-1], other[:, 0], other[:, -1])):
+    if any((side != pixels[0, 0]).any() for side in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])):
         return False
+    other = reduce(np.logical_or, (part != part[0, 0] for part in np.moveaxis(pixels, 2, 0)))
     least = LEAST[max(pixels.shape) < PHOTO]
     return bool(other.mean() < min(least * (1.0 - INKED), BOARD_LEAST * (1.0 - BOARD_INKED)))
 
