@@ -24,12 +24,13 @@ from .lexicon import lexicon_of
 from .normalise import as_the_report_did, has_emnists_form
 from .pictures import Page, open_page
 from .sheet import Glyph
-from .spans import LEAST, LETTER, MOST, WIDEST, Judge
+from .spans import LEAST, LETTER, MOST, Judge
 
 FORMS = ("auto", "single", "text")
 SURER = 0.1  # mean log probability by which another way to see a text has to be better: any ink looks like letters
 WIDER = 1.5  # times as many letters side by side where a picture that lies on its side is turned right
 LINED = 4.0  # as many, from which on it does not lie on its side
+WIDE = 2.5  # heights: what is no wider may be one letter, such as an m
 MANY = 300  # letters: a page that has more is not read in other ways, too
 ENOUGH = 8  # letters to tell by; where each is a line of its own, 2
 BINARIZERS = (*THRESHOLDS, "kmeans")
@@ -215,7 +216,7 @@ def _narrow(reading: Reading, ink: Ink) -> bool:
     """Whether these letters stand where one may that was taken for several: few of them, or broken strokes of one."""
     left, top, right, bottom = np.array([letter.box for letter in reading.letters]).T
     wide, high, count = right.max() - left.min(), bottom.max() - top.min(), len(left)
-    if wide > WIDEST * high:
+    if wide > WIDE * high:
         return False
     return 2 <= count < ENOUGH or (ENOUGH <= count <= MANY and in_one_piece(ink) is not None)
 

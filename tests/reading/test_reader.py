@@ -9,6 +9,7 @@ import numpy as np
 import pictures
 import pytest
 from PIL import Image
+from test_spans import set_in_print
 
 import lettergpu
 from lettergpu.config import Config
@@ -227,3 +228,11 @@ def test_a_run_of_ones_own_reads(files, folder, tmp_path):
     subprocess.run([sys.executable, "-m", "lettergpu", *map(str, train)], check=True, capture_output=True)
     found = json.loads(predict(files / "0.png", "--model", tmp_path / "run", "--json").stdout)
     assert found[0]["letters"]
+
+
+@pytest.mark.parametrize("by", [1.5, 1.6, 1.7])
+def test_an_m_alone_may_be_twice_as_wide_as_high(by, reader):
+    image = set_in_print("m", 70)
+    assert reader.read(image.resize((round(by * image.width), image.height))).text == "M"
+    for word in ("in", "ON", "we"):
+        assert reader.read(set_in_print(word, apart=-0.05)).text == word.upper()
