@@ -111,7 +111,10 @@ def _seen(pixels: np.ndarray, binarize: str) -> Ink:
 
 
 def _off_flat_paper(pixels: np.ndarray) -> np.ndarray | None:
-    """How far from the one colour that the border and much of these pixels have, as `_off`; None in a photo."""
+    """How far each of these pixels (height, width, 3) is from the one colour that the border and many of them have.
+
+    As `_off` has it; None in a photo.
+    """
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]) // 8
     counts = np.bincount(border @ (1024, 32, 1))
     if counts.max() <= 0.5 * counts.sum():
@@ -159,7 +162,8 @@ def _first_look(pixels: np.ndarray, mixture: np.ndarray, flat: bool) -> tuple[np
         seen = _mixed(pixels if scale == 1 else _reduced(image, scale), mixture) - darkest
         grey = smoothed(seen, smooth)
         contrast = 1.0 - grey / _paper(grey, width, flat)
-        return seen, contrast > _threshold(contrast)
+        part = contrast[varied(contrast, 1)]  # where many pixels are alike, they are counted at once
+        return seen, contrast > otsu(part, contrast.size - part.size)
 
     while True:
         seen, mask = look(scale, width, smooth)
@@ -293,9 +297,3 @@ def _paper(grey: np.ndarray, width: float, flat: bool) -> Any:
         return paper
     box = 0, 0, image.width / step, image.height / step
     return np.asarray(Image.fromarray(paper).resize(image.size, Image.Resampling.BILINEAR, box))
-
-
-def _threshold(contrast: np.ndarray) -> float:
-    """Otsu's, of pixels that, where many are alike, are counted at once."""
-    part = contrast[varied(contrast, 1)]
-    return otsu(part, contrast.size - part.size)

@@ -86,7 +86,7 @@ class Lattice(NamedTuple):
         return Lattice(spans, *(part[numbers] for part in self[1:]))
 
     def told(self, often: np.ndarray) -> "Lattice":
-        """This, where the classes are as frequent as this, (classes,), or by the span, (spans, classes)."""
+        """This, where classes are as frequent as these shares of all, (classes,) or, by the span, (spans, classes)."""
         named = np.maximum(self.named, LEAST) * often
         named /= named.sum(axis=1, keepdims=True)
         before, after = (np.clip(names.max(axis=1), LEAST, 1.0) for names in (self.named, named))

@@ -10,7 +10,7 @@ from lettergpu.errors import LettergpuError
 from lettergpu.reading import ink as ink_module
 from lettergpu.reading import page as page_module
 from lettergpu.reading.ink import find_ink
-from lettergpu.reading.page import on_paper
+from lettergpu.reading.page import is_drawing, on_paper
 from lettergpu.reading.reader import Reader
 
 
@@ -75,6 +75,7 @@ def test_a_note_on_one_colour_is_found_however_small_it_is(side):
     table.paste(note, ((width - note.width) // 2, round(0.4 * table.height)))
     pixels = np.asarray(table.convert("RGB"))
     assert max(pixels.shape) >= page_module.PHOTO
+    assert not is_drawing(pixels)
     page = on_paper(pixels)
     assert (pixels[:9] == 60).all()
     assert page[:9].min() > 200
