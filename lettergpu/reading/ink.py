@@ -59,15 +59,15 @@ class Ink:
         return self.share >= 0.5
 
 
-def find_ink(pixels: np.ndarray, binarize: str = "otsu") -> Ink:
-    """The ink of a page of uint8 RGB pixels (height, width, 3). binarize: otsu or sauvola.
+def find_ink(pixels: np.ndarray, binarize: str = "otsu", page: np.ndarray | None = None) -> Ink:
+    """The ink of a page of uint8 RGB pixels (height, width, 3). binarize: otsu or sauvola. page: what on_paper made.
 
     Paper is what the border is mostly made of: where a letter fills a picture, most of it may be ink.
     Raises LettergpuError where nothing stands out from the paper.
     """
     if is_drawing(pixels):
         return _seen(pixels, binarize)
-    pixels = on_paper(pixels)
+    pixels = on_paper(pixels) if page is None else page
     ink = _seen(pixels, binarize)
     grain = _grain(pixels)
     for blur in BLURS if grain > GRAINY * max(1.0, ink.scale) else ():

@@ -15,13 +15,14 @@ from skimage.morphology import convex_hull_image
 
 SIDE = 192  # pixels of the long side, on which the sheet is looked for
 LETTER = 12  # a letter is narrower than the long side by at least this factor, or there is no room for a table
-EDGE = 3  # pixels of these that are left out within the sheet's edge, which is torn, bent or in shadow
+EDGE, CORE = 3, 5  # pixels of these left out within its edge, torn, bent or in shadow, and where ink is told
 SEEN = 0.75  # of a sheet's edge that is in the picture where it lies within it; the border of a shadow seldom is
 LEAST = 0.08, 0.3  # of the picture that is sheet, where it lies within it, and where not,
 FALLS = 0.12, 0.33  # and by how much of its brightness all but a tenth of its edge falls off, within SIDE / 40 pixels
 DARKER = 0.5  # of the paper's brightness: beside a sheet not seen all round there is less, and in a shadow more
 PHOTO = 400  # pixels of the long side: what is small in a smaller picture is a letter, and no sheet
 MOST = 0.98  # of the picture that is sheet
+PART = 0.05  # of what looks like one sheet that another may be beside it
 CONVEX = 0.8  # of its convex hull that a sheet fills; a torn one has less than 1
 FAINT, WRITTEN = 0.08, 0.002  # contrast of ink on it, and how much of it is ink at least: a letter may fill a picture
 INKED = 0.3  # of a sheet that is ink at most; bright writing on the dark has as much dark between its strokes
@@ -54,19 +55,25 @@ def on_paper(pixels: np.ndarray) -> np.ndarray:
 
     A dark board or window with bright writing on it is a sheet, too, if it is a rectangle.
     """
-    if seen := _sheet(pixels, LEAST[0], INKED):
+    if seen := _sheet(pixels):
         return _endless(pixels, seen)
     if (pixels[::8, ::8] < 160).mean() < BOARD_LEAST * (1.0 - BOARD_INKED):
         return pixels  # so little of it is dark that there is no board, which need not be looked for
     negative = 255 - pixels
-    if (seen := _sheet(negative, BOARD_LEAST, BOARD_INKED)) and _box_filled(seen.sheet) > RECTANGLE:
+    if (seen := _sheet(negative, board=True)) and _box_filled(seen.sheet) > RECTANGLE:
         return 255 - _endless(negative, seen)
     return pixels
 
 
+def perhaps_on_paper(page: np.ndarray) -> np.ndarray | None:
+    """What `on_paper` made, likewise of what may be a sheet, a bold letter or a patch of light; None without one."""
+    seen = _sheet(page, sure=False)
+    return _endless(page, seen) if seen else None
+
+
 def _endless(pixels: np.ndarray, seen: _Seen) -> np.ndarray:
     """The picture with the sheet's paper for all that is not on it."""
-    inner = ndimage.binary_erosion(seen.sheet, iterations=EDGE, border_value=1)
+    inner = _inside(seen.sheet, EDGE)
     if not inner.any():
         return pixels
     paper = _mean_within(seen.small, inner, seen.window)
@@ -81,40 +88,83 @@ def _box_filled(sheet: np.ndarray) -> float:
     return float(sheet.sum() / (rows * columns))
 
 
-def _sheet(pixels: np.ndarray, least: float, inked: float) -> _Seen | None:
+def _sheet(pixels: np.ndarray, board: bool = False, sure: bool = True) -> _Seen | None:
     """The bright, compact region with a sharp edge, ink included; None if there is none.
 
-    Wood may be as bright as paper in one colour, but is not in all. least: of the picture that it is. inked: of it that
-    is ink at most.
+    Wood may be as bright as paper in one colour, but is not in all; coloured paper is no brighter than a grey table in
+    one, but is in the mean. board: it is a dark one's negative. sure: or else what may be something else, too.
     """
     factor = -(-max(pixels.shape) // SIDE)
     small = np.asarray(Image.fromarray(pixels).reduce(factor), np.float32)
     window = 2 * (max(small.shape) // (2 * LETTER)) + 1
     red, green, blue = np.moveaxis(small, 2, 0)
-    bright = smoothed(np.minimum(np.minimum(red, green), blue), 1.0)
+    darkest = np.minimum(np.minimum(red, green), blue)
+    greys = [darkest] if board or np.ptp(small, axis=2).max() < 1 else [darkest, (red + green + blue) / 3]
+    little = max(pixels.shape) < PHOTO
+    for grey in greys:
+        if (sheet := _bright_sheet(smoothed(grey, 1.0), window, board, sure, little)) is not None:
+            return _Seen(small, sheet, window)
+    return None
+
+
+def _bright_sheet(bright: np.ndarray, window: int, board: bool, sure: bool, little: bool) -> np.ndarray | None:
+    """The sheet, bool (height, width), of such brightness. little: the picture has few pixels."""
     paper = _without_ink(bright, window)
     if min(paper.shape) < 4 * EDGE or np.ptp(paper) < 16:
         return None
-    regions, count = ndimage.label(ndimage.binary_opening(paper > otsu(paper), iterations=EDGE))
+    threshold = otsu(paper)
+    regions, count = ndimage.label(_opened(paper > threshold))
     if not count:
         return None
     sheet = ndimage.binary_fill_holes(regions == 1 + np.argmax(np.bincount(regions.ravel())[1:]))
-    core = ndimage.binary_erosion(sheet, iterations=5, border_value=1)
+    if (other := _unwritten(sheet, bright, threshold, window)).any():
+        return _bright_sheet(np.where(other, bright.min(), bright), window, board, sure, little)
+    core = _inside(sheet, CORE)
+    least, inked = (BOARD_LEAST, BOARD_INKED) if board else (LEAST[0], INKED)
     if not least <= sheet.mean() <= MOST or not core.any():
         return None
-    written = (bright[core] < (1.0 - FAINT) * paper[core]).mean()
+    written = _inked(bright, paper, core)
     if not WRITTEN <= written <= inked or sheet.sum() < CONVEX * convex_hull_image(sheet).sum():
         return None
-    outline, seen = (sheet & ~ndimage.binary_erosion(sheet, border_value=around) for around in (0, 1))
+    seen, outline = sheet & ~_inside(sheet, 1), sheet & ~_inside(np.pad(sheet, 1), 1)[1:-1, 1:-1]
     falls, open_ = _falls(paper, sheet), int(seen.sum() < SEEN * outline.sum())
+    if not sure:
+        return sheet if falls > FALLS[open_] / 2 else None
     shaded = open_ and np.median(paper[~sheet]) >= DARKER * np.median(paper[sheet])
-    large = sheet.mean() >= LEAST[open_ or max(pixels.shape) < PHOTO]
-    return _Seen(small, sheet, window) if large and falls > FALLS[open_] and not shaded else None
+    large = sheet.mean() >= LEAST[open_ or little]
+    return sheet if large and falls > FALLS[open_] and not shaded else None
+
+
+def _inked(bright: np.ndarray, paper: np.ndarray, where: np.ndarray) -> float:
+    """How much is ink of what is there."""
+    return float((bright[where] < (1.0 - FAINT) * paper[where]).mean()) if where.any() else 0.0
+
+
+def _unwritten(sheet: np.ndarray, bright: np.ndarray, threshold: float, window: int) -> np.ndarray:
+    """What of it is another sheet beside the written one, with less than a letter between them, and a little more."""
+    parts, _ = ndimage.label(sheet & (bright > threshold))
+    large = 1 + np.flatnonzero(np.bincount(parts.ravel())[1:] > PART * sheet.sum())
+    empty = np.zeros(len(large), bool)
+    for i, number in enumerate(large if len(large) > 1 else ()):
+        part = ndimage.binary_fill_holes(_without_ink((parts == number).astype(np.float32), window) > 0.5)
+        paper = _without_ink(np.where(part, bright, 0.0), window)
+        empty[i] = _inked(bright, paper, _inside(part, CORE)) < WRITTEN
+    return np.zeros_like(sheet) if empty.all() else grown(np.isin(parts, large[empty]), EDGE)
+
+
+def _inside(mask: np.ndarray, steps: int) -> np.ndarray:
+    """What of a mask (height, width) is more than so many steps within it."""
+    return ~grown(~mask, steps)
+
+
+def _opened(mask: np.ndarray) -> np.ndarray:
+    """Without what is narrower than EDGE steps to each side."""
+    return grown(_inside(np.pad(mask, 1), EDGE)[1:-1, 1:-1], EDGE)
 
 
 def _falls(paper: np.ndarray, sheet: np.ndarray) -> float:
     """By how much of its brightness a sheet, bool (height, width), stands out, along all but a tenth of its edge."""
-    inner = ndimage.binary_erosion(sheet, iterations=EDGE, border_value=1)
+    inner = _inside(sheet, EDGE)
     away, nearest = ndimage.distance_transform_edt(~inner, return_indices=True)
     beside = ~sheet & (away > 2 * EDGE - 1) & (away < 2.5 * EDGE)
     if not beside.any():
@@ -181,6 +231,17 @@ def of_squares(choose: np.ufunc, values: np.ndarray, size: int) -> np.ndarray:
 def around(choose: np.ufunc, values: np.ndarray, size: int) -> np.ndarray:
     """As `of_squares`, for the square around each place, (height, width); beyond the edge there is what is at it."""
     return of_squares(choose, np.pad(values, size // 2, mode="edge"), size)
+
+
+def grown(mask: np.ndarray, steps: int) -> np.ndarray:
+    """A mask (height, width) and what is above, below or beside it, that many times: SciPy's takes 20 times as long."""
+    for _ in range(steps):
+        inner, mask = mask, mask.copy()
+        mask[1:] |= inner[:-1]
+        mask[:-1] |= inner[1:]
+        mask[:, 1:] |= inner[:, :-1]
+        mask[:, :-1] |= inner[:, 1:]
+    return mask
 
 
 def stroke_width(mask: np.ndarray) -> float:

@@ -4,7 +4,8 @@ import lettergpu
 lettergpu.read("note.jpg").text
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +23,7 @@ from .language import english
 from .layout import Found, find_letters, in_one_piece, single_letter
 from .lexicon import lexicon_of
 from .normalise import as_the_report_did, has_emnists_form
+from .page import PHOTO, is_drawing, on_paper, perhaps_on_paper
 from .pictures import Page, open_page
 from .sheet import Glyph
 from .spans import LEAST, LETTER, MOST, Judge
@@ -78,6 +80,9 @@ class Reading:
         }
 
 
+Seen = tuple[Ink, Reading]
+
+
 class Reader:
     """A network that reads pictures. Threads may share one.
 
@@ -128,24 +133,26 @@ class Reader:
         words = lexicon_of(str(lexicon), self.network.classes) if lexicon else None
         language = english(self.network.classes) if context else None
         page = source if isinstance(source, Page) else open_page(source)
-        ink = None
-        if binarize == "kmeans":
-            found = _alone(_whole(page, as_the_report_did(page.pixels)))
-        elif form != "text" and page.size == (SIDE, SIDE) and has_emnists_form(page.pixels):
-            found = _alone(_whole(page, page.pixels[..., 0]))
-        else:
-            ink = find_ink(page.pixels, binarize)
-            found = _alone(single_letter(ink)) if form == "single" else find_letters(ink, self.judge, words, language)
         shape, size = page.pixels.shape[:2], page.size
-        reading = self._answer(found, shape, size, top)
-        if ink is not None and form == "auto" and _narrow(reading, ink):
-            whole = self._answer(_alone(single_letter(ink)), shape, size, top)
-            if self._likely(whole) > self._likely(reading) + SURER:
-                return whole
-        ways = () if ink is None or form == "single" else _ways(reading)
+        if binarize == "kmeans":
+            return self._answer(_alone(_whole(page, as_the_report_did(page.pixels))), shape, size, top)
+        if form != "text" and size == (SIDE, SIDE) and has_emnists_form(page.pixels):
+            return self._answer(_alone(_whole(page, page.pixels[..., 0])), shape, size, top)
+
+        def seen(pixels: np.ndarray) -> Seen:
+            ink = find_ink(pixels, binarize, pixels)
+            found = _alone(single_letter(ink)) if form == "single" else find_letters(ink, self.judge, words, language)
+            reading = self._answer(found, shape, size, top)
+            if form == "auto" and _narrow(reading, ink):
+                whole = self._answer(_alone(single_letter(ink)), shape, size, top)
+                if self._likely(whole).mean() > self._likely(reading).mean() + SURER:
+                    return ink, whole
+            return ink, reading
+
+        ink, reading = self._on_its_sheet(page.pixels, seen)
+        ways = () if form == "single" else _ways(reading)
         surest = _surety(reading) + (SURER if 2 in ways else 0.0)  # a line a letter is doubt enough
         for quarters in ways:
-            assert ink is not None
             step = -1 if quarters % 2 else 1
             try:
                 turned = find_letters(replace(ink, share=np.rot90(ink.share, quarters)), self.judge, words, language)
@@ -158,6 +165,22 @@ class Reader:
                 back = [replace(letter, box=_box_back(letter.box, page.size, quarters)) for letter in other.letters]
                 reading, surest = replace(other, letters=tuple(back), turned=90 * quarters), _surety(other)
         return reading
+
+    def _on_its_sheet(self, pixels: np.ndarray, seen: Callable[[np.ndarray], Seen]) -> Seen:
+        """The ink and what is read of it: all of the picture, or what may be a sheet in it, where that says more."""
+        known, is_drawn = None, is_drawing(pixels)
+        page = pixels if is_drawn else on_paper(pixels)
+        with suppress(LettergpuError):
+            known = seen(page)
+        sure = is_drawn or (known is not None and max(pixels.shape) >= PHOTO and _surety(known[1]) > -SURER)
+        if not sure and (paper := perhaps_on_paper(page)) is not None:
+            with suppress(LettergpuError):
+                other = seen(paper)
+                if known is None or self._likely(other[1]).sum() > self._likely(known[1]).sum():
+                    return other
+        if known is None:
+            raise LettergpuError(EMPTY)
+        return known
 
     def _answer(self, found: Found, shape: tuple[int, ...], size: tuple[int, ...], top: int) -> Reading:
         """What the letters found are named. shape: of the page's pixels; size: the original's width and height."""
@@ -180,12 +203,13 @@ class Reader:
         text = "\n".join(" ".join("".join(next(names) for _ in word) for word in line) for line in lines)
         return Reading(text, tuple(letters), warning=WARNING if found.joined > JOINED else "")
 
-    def _likely(self, reading: Reading) -> float:
-        """How likely these are letters by their ink alone, in the mean, as a line's are judged."""
+    def _likely(self, reading: Reading) -> np.ndarray:
+        """How likely each of these is a letter by its ink alone, as a line's are judged; what is none is below 0."""
         images = np.stack([letter.image for letter in reading.letters])
-        named = np.log(np.maximum(self.judge.names(images).max(axis=1), LEAST)).mean()
+        named = np.log(np.maximum(self.judge.names(images).max(axis=1), LEAST))
         like = np.clip(self.judge.like(images)[:, 1], 1.0 - MOST, MOST)
-        return float(LETTER["named"] * named + LETTER["like"] * np.log(like / (1.0 - like)).mean())
+        likely: np.ndarray = LETTER["named"] * named + LETTER["like"] * np.log(like / (1.0 - like))
+        return likely
 
     def hidden(self, letters: Sequence[Letter]) -> list[np.ndarray]:
         """The activations of each hidden layer, (letters, nodes), for letters read."""

@@ -11,7 +11,7 @@ from scipy import ndimage
 from ..errors import LettergpuError
 from .ink import EMPTY, Ink
 from .normalise import to_emnist
-from .page import varied
+from .page import grown, varied
 
 EDGE = 2  # pixels: around a letter its ink ends softly
 MOST = 2000  # pieces on a page: of more, which are noise, the largest
@@ -84,7 +84,7 @@ class Sheet:
         is_own[list(piece.labels)] = True
         own = is_own.take(labels)
         # what is no component's is the soft edge of one, if it is beside it
-        own |= (labels == 0) & _grown(own, EDGE)
+        own |= (labels == 0) & grown(own, EDGE)
         return self.share[around] * own
 
     def dotted(self, piece: Piece) -> bool:
@@ -134,17 +134,6 @@ def _around(piece: Piece) -> tuple[slice, slice]:
     return rows, slice(max(0, piece.left - EDGE), piece.right + EDGE)
 
 
-def _grown(mask: np.ndarray, steps: int) -> np.ndarray:
-    """A mask (height, width) and what is above, below or beside it, that many times: SciPy's takes 20 times as long."""
-    for _ in range(steps):
-        inner, mask = mask, mask.copy()
-        mask[1:] |= inner[:-1]
-        mask[:-1] |= inner[1:]
-        mask[:, 1:] |= inner[:, :-1]
-        mask[:, :-1] |= inner[:, 1:]
-    return mask
-
-
 def level_sheet(ink: Ink, tilt: float = 0.0, apart: int = 0) -> Sheet:
     """The page turned by `tilt` degrees counter-clockwise, with its components; specks are no pieces.
 
@@ -162,7 +151,7 @@ def level_sheet(ink: Ink, tilt: float = 0.0, apart: int = 0) -> Sheet:
     mask = share >= 0.5
     box = varied(mask, 2 + apart)
     labels = np.zeros(mask.shape, np.int32)
-    labels[box], count = ndimage.label(_grown(mask[box], apart), np.ones((3, 3)))
+    labels[box], count = ndimage.label(grown(mask[box], apart), np.ones((3, 3)))
     if apart:
         labels *= mask
     areas = np.bincount(labels[mask])  # but for the paper's: it is most of a page, and nobody asks for it
