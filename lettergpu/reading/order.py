@@ -110,3 +110,14 @@ def _beside(boxes: np.ndarray, share: float, gap: tuple[float, float]) -> np.nda
     apart = np.maximum(left[:, None], left) - np.minimum(right[:, None], right)
     least = np.minimum((bottom - top)[:, None], bottom - top)
     return connected_components(coo_array((shared > share * least) & (gap[0] <= apart) & (apart < gap[1])))[1]
+
+
+def box_back(box: tuple[int, int, int, int], size: tuple[int, ...], quarters: int) -> tuple[int, int, int, int]:
+    """A box of a page that was turned so, in the page of this size (width, height) before."""
+    left, top, right, bottom = box
+    width, height = size
+    if quarters == 1:
+        return width - bottom, left, width - top, right
+    if quarters == 2:
+        return width - right, height - bottom, width - left, height - top
+    return top, height - right, bottom, height - left

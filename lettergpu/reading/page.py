@@ -4,6 +4,7 @@ What lies around it would be taken for ink, or decide which of two is the paper.
 nearest place on the sheet, so that whoever looks for ink sees a page that has no end.
 """
 
+from collections.abc import Iterator
 from functools import reduce
 from typing import NamedTuple
 
@@ -26,6 +27,10 @@ PART = 0.05  # of what looks like one sheet that another may be beside it
 CONVEX = 0.8  # of its convex hull that a sheet fills; a torn one has less than 1
 FAINT, WRITTEN = 0.08, 0.002  # contrast of ink on it, and how much of it is ink at least: a letter may fill a picture
 INKED = 0.3  # of a sheet that is ink at most; bright writing on the dark has as much dark between its strokes
+COLOURS, KMEANS = 5, 1  # by which table, paper and what else there is are told apart, and how well,
+SMALLEST, LARGEST = 0.012, 0.7  # of the picture that a note of one of them is,
+SOLID, PIECES = 0.75, 10  # of its convex hull that it fills, and how much lies on it at most, seen from here,
+NOTES = 3  # and how many are looked at, each of which costs a reading
 BOARD_LEAST, BOARD_INKED = 0.3, 0.6  # of a dark board,
 RECTANGLE = 0.95  # of whose bounding box more is filled than a letter fills
 
@@ -55,20 +60,44 @@ def on_paper(pixels: np.ndarray) -> np.ndarray:
 
     A dark board or window with bright writing on it is a sheet, too, if it is a rectangle.
     """
-    if seen := _sheet(pixels):
+    if seen := _sheet(pixels, LEAST[0], INKED):
         return _endless(pixels, seen)
     if (pixels[::8, ::8] < 160).mean() < BOARD_LEAST * (1.0 - BOARD_INKED):
         return pixels  # so little of it is dark that there is no board, which need not be looked for
     negative = 255 - pixels
-    if (seen := _sheet(negative, board=True)) and _box_filled(seen.sheet) > RECTANGLE:
+    if (seen := _sheet(negative, BOARD_LEAST, BOARD_INKED)) and _box_filled(seen.sheet) > RECTANGLE:
         return 255 - _endless(negative, seen)
     return pixels
 
 
-def perhaps_on_paper(page: np.ndarray) -> np.ndarray | None:
-    """What `on_paper` made, likewise of what may be a sheet, a bold letter or a patch of light; None without one."""
-    seen = _sheet(page, sure=False)
-    return _endless(page, seen) if seen else None
+def perhaps_on_paper(page: np.ndarray) -> list[np.ndarray]:
+    """What `on_paper` made, likewise of what may be a note or a bold letter: each patch of one colour, larger first."""
+    small, window = _small(page)
+    if min(small.shape[:2]) < 4 * EDGE:
+        return []
+    bright = smoothed(small.mean(axis=2), 1.0)
+    light = _without_ink(bright, window)
+    papers = [_without_ink(smoothed(colour, 1.0), window) for colour in np.moveaxis(small, 2, 0)]
+    found = []
+    for region in _patches(np.stack(papers, axis=-1)):
+        sheet = ndimage.binary_fill_holes(region)
+        outline, core = _outline(sheet), _inside(sheet, EDGE)
+        at_border = sum(side.sum() for side in (sheet[0], sheet[-1], sheet[:, 0], sheet[:, -1]))
+        written = WRITTEN <= _inked(bright, light, core) <= INKED
+        written &= ndimage.label(core & (bright < (1.0 - FAINT) * light))[1] <= PIECES
+        if written and at_border <= outline.sum() / 2 and sheet.sum() >= SOLID * convex_hull_image(sheet).sum():
+            found.append(sheet)
+    found.sort(key=np.sum, reverse=True)
+    return [_endless(page, _Seen(small, sheet, window)) for sheet in found[:NOTES]]
+
+
+def _patches(paper: np.ndarray) -> Iterator[np.ndarray]:
+    """The regions of a few colours in which a note may lie, each bool (height, width)."""
+    nearest = np.asarray(Image.fromarray(paper.astype(np.uint8)).quantize(COLOURS, kmeans=KMEANS))
+    for colour in range(COLOURS):
+        regions, count = ndimage.label(_opened(nearest == colour))
+        areas = np.bincount(regions.ravel(), minlength=count + 1) / regions.size
+        yield from (regions == number for number in range(1, count + 1) if SMALLEST <= areas[number] <= LARGEST)
 
 
 def _endless(pixels: np.ndarray, seen: _Seen) -> np.ndarray:
@@ -88,26 +117,26 @@ def _box_filled(sheet: np.ndarray) -> float:
     return float(sheet.sum() / (rows * columns))
 
 
-def _sheet(pixels: np.ndarray, board: bool = False, sure: bool = True) -> _Seen | None:
+def _small(pixels: np.ndarray) -> tuple[np.ndarray, int]:
+    """The picture as a sheet is looked for in it, float32 (height, width, 3), and the window that letters fit in."""
+    small = np.asarray(Image.fromarray(pixels).reduce(-(-max(pixels.shape) // SIDE)), np.float32)
+    return small, 2 * (max(small.shape) // (2 * LETTER)) + 1
+
+
+def _sheet(pixels: np.ndarray, least: float, inked: float) -> _Seen | None:
     """The bright, compact region with a sharp edge, ink included; None if there is none.
 
-    Wood may be as bright as paper in one colour, but is not in all; coloured paper is no brighter than a grey table in
-    one, but is in the mean. board: it is a dark one's negative. sure: or else what may be something else, too.
+    Wood may be as bright as paper in one colour, but is not in all. least: of the picture that it is. inked: of it that
+    is ink at most.
     """
-    factor = -(-max(pixels.shape) // SIDE)
-    small = np.asarray(Image.fromarray(pixels).reduce(factor), np.float32)
-    window = 2 * (max(small.shape) // (2 * LETTER)) + 1
+    small, window = _small(pixels)
     red, green, blue = np.moveaxis(small, 2, 0)
-    darkest = np.minimum(np.minimum(red, green), blue)
-    greys = [darkest] if board or np.ptp(small, axis=2).max() < 1 else [darkest, (red + green + blue) / 3]
-    little = max(pixels.shape) < PHOTO
-    for grey in greys:
-        if (sheet := _bright_sheet(smoothed(grey, 1.0), window, board, sure, little)) is not None:
-            return _Seen(small, sheet, window)
-    return None
+    bright = smoothed(np.minimum(np.minimum(red, green), blue), 1.0)
+    sheet = _bright_sheet(bright, window, least, inked, max(pixels.shape) < PHOTO)
+    return None if sheet is None else _Seen(small, sheet, window)
 
 
-def _bright_sheet(bright: np.ndarray, window: int, board: bool, sure: bool, little: bool) -> np.ndarray | None:
+def _bright_sheet(bright: np.ndarray, window: int, least: float, inked: float, little: bool) -> np.ndarray | None:
     """The sheet, bool (height, width), of such brightness. little: the picture has few pixels."""
     paper = _without_ink(bright, window)
     if min(paper.shape) < 4 * EDGE or np.ptp(paper) < 16:
@@ -118,18 +147,15 @@ def _bright_sheet(bright: np.ndarray, window: int, board: bool, sure: bool, litt
         return None
     sheet = ndimage.binary_fill_holes(regions == 1 + np.argmax(np.bincount(regions.ravel())[1:]))
     if (other := _unwritten(sheet, bright, threshold, window)).any():
-        return _bright_sheet(np.where(other, bright.min(), bright), window, board, sure, little)
+        return _bright_sheet(np.where(other, bright.min(), bright), window, least, inked, little)
     core = _inside(sheet, CORE)
-    least, inked = (BOARD_LEAST, BOARD_INKED) if board else (LEAST[0], INKED)
     if not least <= sheet.mean() <= MOST or not core.any():
         return None
     written = _inked(bright, paper, core)
     if not WRITTEN <= written <= inked or sheet.sum() < CONVEX * convex_hull_image(sheet).sum():
         return None
-    seen, outline = sheet & ~_inside(sheet, 1), sheet & ~_inside(np.pad(sheet, 1), 1)[1:-1, 1:-1]
-    falls, open_ = _falls(paper, sheet), int(seen.sum() < SEEN * outline.sum())
-    if not sure:
-        return sheet if falls > FALLS[open_] / 2 else None
+    seen = sheet & ~_inside(sheet, 1)
+    falls, open_ = _falls(paper, sheet), int(seen.sum() < SEEN * _outline(sheet).sum())
     shaded = open_ and np.median(paper[~sheet]) >= DARKER * np.median(paper[sheet])
     large = sheet.mean() >= LEAST[open_ or little]
     return sheet if large and falls > FALLS[open_] and not shaded else None
@@ -150,6 +176,12 @@ def _unwritten(sheet: np.ndarray, bright: np.ndarray, threshold: float, window: 
         paper = _without_ink(np.where(part, bright, 0.0), window)
         empty[i] = _inked(bright, paper, _inside(part, CORE)) < WRITTEN
     return np.zeros_like(sheet) if empty.all() else grown(np.isin(parts, large[empty]), EDGE)
+
+
+def _outline(sheet: np.ndarray) -> np.ndarray:
+    """What of a sheet is at its edge, or at the picture's."""
+    outline: np.ndarray = sheet & ~_inside(np.pad(sheet, 1), 1)[1:-1, 1:-1]
+    return outline
 
 
 def _inside(mask: np.ndarray, steps: int) -> np.ndarray:

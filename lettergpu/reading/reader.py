@@ -23,6 +23,7 @@ from .language import english
 from .layout import Found, find_letters, in_one_piece, single_letter
 from .lexicon import lexicon_of
 from .normalise import as_the_report_did, has_emnists_form
+from .order import box_back
 from .page import PHOTO, is_drawing, on_paper, perhaps_on_paper
 from .pictures import Page, open_page
 from .sheet import Glyph
@@ -33,6 +34,7 @@ SURER = 0.1  # mean log probability by which another way to see a text has to be
 WIDER = 1.5  # times as many letters side by side where a picture that lies on its side is turned right
 LINED = 4.0  # as many, from which on it does not lie on its side
 WIDE = 2.5  # heights: what is no wider may be one letter, such as an m
+PLAIN = 2.0  # how likely a letter is that is like one beyond doubt
 MANY = 300  # letters: a page that has more is not read in other ways, too
 ENOUGH = 8  # letters to tell by; where each is a line of its own, 2
 BINARIZERS = (*THRESHOLDS, "kmeans")
@@ -80,7 +82,7 @@ class Reading:
         }
 
 
-Seen = tuple[Ink, Reading]
+Shape = tuple[int, ...]
 
 
 class Reader:
@@ -139,50 +141,64 @@ class Reader:
         if form != "text" and size == (SIDE, SIDE) and has_emnists_form(page.pixels):
             return self._answer(_alone(_whole(page, page.pixels[..., 0])), shape, size, top)
 
-        def seen(pixels: np.ndarray) -> Seen:
+        def find(ink: Ink) -> Found:
+            return find_letters(ink, self.judge, words, language)
+
+        def seen(pixels: np.ndarray) -> Reading:
             ink = find_ink(pixels, binarize, pixels)
-            found = _alone(single_letter(ink)) if form == "single" else find_letters(ink, self.judge, words, language)
-            reading = self._answer(found, shape, size, top)
+            if form == "single":
+                return self._answer(_alone(single_letter(ink)), shape, size, top)
+            reading = self._answer(find(ink), shape, size, top)
             if form == "auto" and _narrow(reading, ink):
                 whole = self._answer(_alone(single_letter(ink)), shape, size, top)
                 if self._likely(whole).mean() > self._likely(reading).mean() + SURER:
-                    return ink, whole
-            return ink, reading
+                    return whole
+            return self._turned(reading, ink, find, shape, size, top)
 
-        ink, reading = self._on_its_sheet(page.pixels, seen)
-        ways = () if form == "single" else _ways(reading)
+        return self._on_its_sheet(page.pixels, seen)
+
+    def _turned(
+        self, reading: Reading, ink: Ink, find: Callable[[Ink], Found], shape: Shape, size: Shape, top: int
+    ) -> Reading:
+        """What is read of the ink if it is turned by quarters, where that is surer; else what was read of it."""
+        ways = _ways(reading)
         surest = _surety(reading) + (SURER if 2 in ways else 0.0)  # a line a letter is doubt enough
         for quarters in ways:
             step = -1 if quarters % 2 else 1
             try:
-                turned = find_letters(replace(ink, share=np.rot90(ink.share, quarters)), self.judge, words, language)
+                turned = find(replace(ink, share=np.rot90(ink.share, quarters)))
                 other = self._answer(turned, shape[::step], size[::step], top)
             except LettergpuError:
                 continue
             if quarters % 2 and _in_a_line(other) < WIDER * _in_a_line(reading):
                 continue
             if _surety(other) > surest and len(other.letters) >= len(reading.letters) / 2:
-                back = [replace(letter, box=_box_back(letter.box, page.size, quarters)) for letter in other.letters]
+                back = [replace(letter, box=box_back(letter.box, size, quarters)) for letter in other.letters]
                 reading, surest = replace(other, letters=tuple(back), turned=90 * quarters), _surety(other)
         return reading
 
-    def _on_its_sheet(self, pixels: np.ndarray, seen: Callable[[np.ndarray], Seen]) -> Seen:
-        """The ink and what is read of it: all of the picture, or what may be a sheet in it, where that says more."""
-        known, is_drawn = None, is_drawing(pixels)
+    def _on_its_sheet(self, pixels: np.ndarray, seen: Callable[[np.ndarray], Reading]) -> Reading:
+        """What is read of all of the picture, or of what may be a note in it, where that says more."""
+        is_drawn = is_drawing(pixels)
         page = pixels if is_drawn else on_paper(pixels)
+        known = []
         with suppress(LettergpuError):
-            known = seen(page)
-        sure = is_drawn or (known is not None and max(pixels.shape) >= PHOTO and _surety(known[1]) > -SURER)
-        if not sure and (paper := perhaps_on_paper(page)) is not None:
+            known.append(seen(page))
+        sure = is_drawn or (known and max(pixels.shape) >= PHOTO and self._sure(known[0]))
+        for note in () if sure else perhaps_on_paper(page):
             with suppress(LettergpuError):
-                other = seen(paper)
-                if known is None or self._likely(other[1]).sum() > self._likely(known[1]).sum():
-                    return other
-        if known is None:
+                known.append(seen(note))
+        if not known:
             raise LettergpuError(EMPTY)
-        return known
+        if len(known) == 1:
+            return known[0]
+        return max(known, key=lambda reading: self._likely(reading).clip(max=PLAIN).sum())
 
-    def _answer(self, found: Found, shape: tuple[int, ...], size: tuple[int, ...], top: int) -> Reading:
+    def _sure(self, reading: Reading) -> bool:
+        """Whether there is no doubt about what was read: a note as a whole is as surely some letter, but like none."""
+        return _surety(reading) > -SURER and (len(reading.letters) >= ENOUGH or self._likely(reading).min() > 0)
+
+    def _answer(self, found: Found, shape: Shape, size: Shape, top: int) -> Reading:
         """What the letters found are named. shape: of the page's pixels; size: the original's width and height."""
         lines = [[_inked(word) for word in line] for line in found.lines]
         lines = [words for line in lines if (words := [word for word in line if word])]
@@ -260,17 +276,6 @@ def _ways(reading: Reading) -> tuple[int, ...]:
     return (1, 2, 3) if _in_a_line(reading) < LINED else (2,)
 
 
-def _box_back(box: tuple[int, int, int, int], size: tuple[int, int], quarters: int) -> tuple[int, int, int, int]:
-    """A box of a page that was turned so, in the page of this size (width, height) before."""
-    left, top, right, bottom = box
-    width, height = size
-    if quarters == 1:
-        return width - bottom, left, width - top, right
-    if quarters == 2:
-        return width - right, height - bottom, width - left, height - top
-    return top, height - right, bottom, height - left
-
-
 def _alone(glyph: Glyph) -> Found:
     return Found([[[glyph]]], 0.0)
 
@@ -286,7 +291,7 @@ def _inked(word: list[Glyph]) -> list[Glyph]:
     return [glyph for glyph in word if glyph.image.any()]
 
 
-def _box(glyph: Glyph, shape: tuple[int, ...], size: tuple[int, ...]) -> tuple[int, int, int, int]:
+def _box(glyph: Glyph, shape: Shape, size: Shape) -> tuple[int, int, int, int]:
     """The glyph's box in the original's pixels, inside it and not empty."""
     wide, high = size
     across, down = wide / shape[1], high / shape[0]
