@@ -28,7 +28,7 @@ CONVEX = 0.8  # of its convex hull that a sheet fills; a torn one has less than 
 FAINT, WRITTEN = 0.08, 0.002  # contrast of ink on it, and how much of it is ink at least: a letter may fill a picture
 INKED = 0.3  # of a sheet that is ink at most; bright writing on the dark has as much dark between its strokes
 COLOURS, KMEANS = 5, 1  # by which table, paper and what else there is are told apart, and how well,
-SMALLEST, LARGEST = 0.012, 0.7  # of the picture that a note of one of them is,
+SMALLEST, LARGEST, SAME = 0.012, 0.7, 0.004  # of the picture that a note of one of them is, and two that are one,
 SOLID, PIECES = 0.75, 10  # of its convex hull that it fills, and how much lies on it at most, seen from here,
 NOTES = 3  # and how many are looked at, each of which costs a reading
 BOARD_LEAST, BOARD_INKED = 0.3, 0.6  # of a dark board,
@@ -70,17 +70,17 @@ def on_paper(pixels: np.ndarray) -> np.ndarray:
     return pixels
 
 
-def perhaps_on_paper(page: np.ndarray) -> list[np.ndarray]:
-    """What `on_paper` made, likewise of what may be a note or a bold letter: each patch of one colour, larger first."""
-    small, window = _small(page)
+def perhaps_on_paper(pixels: np.ndarray) -> list[np.ndarray]:
+    """The picture likewise for what may be a note or a bold letter: each patch of about one colour, larger first."""
+    small, window = _small(pixels)
     if min(small.shape[:2]) < 4 * EDGE:
         return []
     bright = smoothed(small.mean(axis=2), 1.0)
     light = _without_ink(bright, window)
     papers = [_without_ink(smoothed(colour, 1.0), window) for colour in np.moveaxis(small, 2, 0)]
     found = []
-    for region in _patches(np.stack(papers, axis=-1)):
-        sheet = ndimage.binary_fill_holes(region)
+    for region in (*_patches(np.stack(papers, axis=-1)), _largest(light > (threshold := otsu(light)))):
+        sheet = _written(ndimage.binary_fill_holes(region), bright, threshold, window)
         outline, core = _outline(sheet), _inside(sheet, EDGE)
         at_border = sum(side.sum() for side in (sheet[0], sheet[-1], sheet[:, 0], sheet[:, -1]))
         written = WRITTEN <= _inked(bright, light, core) <= INKED
@@ -88,7 +88,8 @@ def perhaps_on_paper(page: np.ndarray) -> list[np.ndarray]:
         if written and at_border <= outline.sum() / 2 and sheet.sum() >= SOLID * convex_hull_image(sheet).sum():
             found.append(sheet)
     found.sort(key=np.sum, reverse=True)
-    return [_endless(page, _Seen(small, sheet, window)) for sheet in found[:NOTES]]
+    found = [sheet for i, sheet in enumerate(found) if not any((sheet ^ other).mean() < SAME for other in found[:i])]
+    return [_endless(pixels, _Seen(small, sheet, window)) for sheet in found[:NOTES]]
 
 
 def _patches(paper: np.ndarray) -> Iterator[np.ndarray]:
@@ -132,22 +133,10 @@ def _sheet(pixels: np.ndarray, least: float, inked: float) -> _Seen | None:
     small, window = _small(pixels)
     red, green, blue = np.moveaxis(small, 2, 0)
     bright = smoothed(np.minimum(np.minimum(red, green), blue), 1.0)
-    sheet = _bright_sheet(bright, window, least, inked, max(pixels.shape) < PHOTO)
-    return None if sheet is None else _Seen(small, sheet, window)
-
-
-def _bright_sheet(bright: np.ndarray, window: int, least: float, inked: float, little: bool) -> np.ndarray | None:
-    """The sheet, bool (height, width), of such brightness. little: the picture has few pixels."""
     paper = _without_ink(bright, window)
     if min(paper.shape) < 4 * EDGE or np.ptp(paper) < 16:
         return None
-    threshold = otsu(paper)
-    regions, count = ndimage.label(_opened(paper > threshold))
-    if not count:
-        return None
-    sheet = ndimage.binary_fill_holes(regions == 1 + np.argmax(np.bincount(regions.ravel())[1:]))
-    if (other := _unwritten(sheet, bright, threshold, window)).any():
-        return _bright_sheet(np.where(other, bright.min(), bright), window, least, inked, little)
+    sheet = ndimage.binary_fill_holes(_largest(paper > otsu(paper)))
     core = _inside(sheet, CORE)
     if not least <= sheet.mean() <= MOST or not core.any():
         return None
@@ -157,8 +146,8 @@ def _bright_sheet(bright: np.ndarray, window: int, least: float, inked: float, l
     seen = sheet & ~_inside(sheet, 1)
     falls, open_ = _falls(paper, sheet), int(seen.sum() < SEEN * _outline(sheet).sum())
     shaded = open_ and np.median(paper[~sheet]) >= DARKER * np.median(paper[sheet])
-    large = sheet.mean() >= LEAST[open_ or little]
-    return sheet if large and falls > FALLS[open_] and not shaded else None
+    large = sheet.mean() >= LEAST[open_ or max(pixels.shape) < PHOTO]
+    return _Seen(small, sheet, window) if large and falls > FALLS[open_] and not shaded else None
 
 
 def _inked(bright: np.ndarray, paper: np.ndarray, where: np.ndarray) -> float:
@@ -166,16 +155,25 @@ def _inked(bright: np.ndarray, paper: np.ndarray, where: np.ndarray) -> float:
     return float((bright[where] < (1.0 - FAINT) * paper[where]).mean()) if where.any() else 0.0
 
 
-def _unwritten(sheet: np.ndarray, bright: np.ndarray, threshold: float, window: int) -> np.ndarray:
-    """What of it is another sheet beside the written one, with less than a letter between them, and a little more."""
+def _written(sheet: np.ndarray, bright: np.ndarray, threshold: float, window: int) -> np.ndarray:
+    """A sheet without another, unwritten one beside it, where less than a letter is between the two."""
     parts, _ = ndimage.label(sheet & (bright > threshold))
     large = 1 + np.flatnonzero(np.bincount(parts.ravel())[1:] > PART * sheet.sum())
-    empty = np.zeros(len(large), bool)
-    for i, number in enumerate(large if len(large) > 1 else ()):
+    kept = np.zeros_like(sheet)
+    for number in large if len(large) > 1 else ():
         part = ndimage.binary_fill_holes(_without_ink((parts == number).astype(np.float32), window) > 0.5)
         paper = _without_ink(np.where(part, bright, 0.0), window)
-        empty[i] = _inked(bright, paper, _inside(part, CORE)) < WRITTEN
-    return np.zeros_like(sheet) if empty.all() else grown(np.isin(parts, large[empty]), EDGE)
+        if _inked(bright, paper, _inside(part, CORE)) >= WRITTEN:
+            kept |= part
+    return kept if kept.any() else sheet
+
+
+def _largest(mask: np.ndarray) -> np.ndarray:
+    """The largest region of a mask (height, width), without what is narrow; nothing of nothing."""
+    regions, _ = ndimage.label(_opened(mask))
+    areas = np.bincount(regions.ravel())
+    areas[0] = 0
+    return np.asarray((regions == areas.argmax()) & (regions > 0))
 
 
 def _outline(sheet: np.ndarray) -> np.ndarray:

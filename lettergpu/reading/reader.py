@@ -34,12 +34,13 @@ SURER = 0.1  # mean log probability by which another way to see a text has to be
 WIDER = 1.5  # times as many letters side by side where a picture that lies on its side is turned right
 LINED = 4.0  # as many, from which on it does not lie on its side
 WIDE = 2.5  # heights: what is no wider may be one letter, such as an m
-PLAIN = 2.0  # how likely a letter is that is like one beyond doubt
+PLAIN, MORE = (-0.5, 2.0), 0.4  # how likely no letter and a plain one is; by what a note has to beat the whole picture
 MANY = 300  # letters: a page that has more is not read in other ways, too
 ENOUGH = 8  # letters to tell by; where each is a line of its own, 2
 BINARIZERS = (*THRESHOLDS, "kmeans")
 JOINED = 0.4  # of a text's width that hangs together over several letters, from which on it is read badly
 WARNING = "much of the ink hangs together over several letters: joined-up writing is not read"
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,6 @@ class Reading:
                 for letter in self.letters
             ],
         }
-
-
-Shape = tuple[int, ...]
 
 
 class Reader:
@@ -180,19 +178,20 @@ class Reader:
     def _on_its_sheet(self, pixels: np.ndarray, seen: Callable[[np.ndarray], Reading]) -> Reading:
         """What is read of all of the picture, or of what may be a note in it, where that says more."""
         is_drawn = is_drawing(pixels)
-        page = pixels if is_drawn else on_paper(pixels)
         known = []
         with suppress(LettergpuError):
-            known.append(seen(page))
+            known.append(seen(pixels if is_drawn else on_paper(pixels)))
         sure = is_drawn or (known and max(pixels.shape) >= PHOTO and self._sure(known[0]))
-        for note in () if sure else perhaps_on_paper(page):
+        for note in () if sure else perhaps_on_paper(pixels):
             with suppress(LettergpuError):
                 known.append(seen(note))
         if not known:
             raise LettergpuError(EMPTY)
         if len(known) == 1:
             return known[0]
-        return max(known, key=lambda reading: self._likely(reading).clip(max=PLAIN).sum())
+        says = [float(self._likely(reading).clip(*PLAIN).sum()) for reading in known]
+        says[0] += MORE
+        return known[says.index(max(says))]
 
     def _sure(self, reading: Reading) -> bool:
         """Whether there is no doubt about what was read: a note as a whole is as surely some letter, but like none."""
