@@ -1,6 +1,7 @@
 """Kinds of pictures as people take them, which the levels do not have: each is a row of the benchmark's table.
 
     note     a note, torn or cut, on a grey, wooden or dark table or by a keyboard, photographed with that around it
+    far      likewise from farther off, so that the note is a small part of the picture
     crop     cut off where the ink ends, so that letters touch the border of the picture
     pencil   a pencil's grey and grainy strokes, half of the time under a heading in bold print
     pale     pale colours on white, light and dim ones on black, of one colour or each letter of its own; no camera
@@ -66,13 +67,14 @@ def _picture(file: bytes, text: str, boxes: list[Box], sheet: Sheet) -> Picture:
     return Picture(file, text, tuple(box for box, _ in letters), tuple(row for _, row in letters))
 
 
-def note(text: str, rng: np.random.Generator) -> Picture:
-    height = _height(NOTE.height, rng)
+def note(text: str, rng: np.random.Generator, heights: Range = NOTE.height, margins: Range = (1.2, 3.5)) -> Picture:
+    """heights: of its letters, pixels; margins: how much of the table is seen around it, in heights of a letter."""
+    height = _height(heights, rng)
     sheet = _set(text, from_emnist, height, NOTE.pen, rng)
     look = str(rng.choice(list(paper.LOOKS)))
     torn = rng.uniform(0.05, 0.25) if rng.random() < 0.6 else 0.0
     table = partial(paper.around, look=look, paper=((0.5, 2), (0.5, 2)), torn=torn, other=0.3)
-    photo, boxes = photograph(sheet, height, NOTE, (1.2, 3.5), rng, table=table)
+    photo, boxes = photograph(sheet, height, NOTE, margins, rng, table=table)
     return _picture(encoded(photo, NOTE.jpeg, rng), text, boxes, sheet)
 
 
@@ -182,6 +184,7 @@ def marks(text: str, rng: np.random.Generator) -> Picture:
 
 KINDS = {
     "note": Kind(note, (1, 3)),
+    "far": Kind(partial(note, heights=(30, 110), margins=(3, 9)), (1, 3)),
     "crop": Kind(crop, (1, 1)),
     "pencil": Kind(pencil, (1, 2)),
     "pale": Kind(pale, (1, 2)),

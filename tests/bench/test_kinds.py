@@ -85,6 +85,18 @@ def test_a_note_lies_on_something_that_the_picture_shows():
         assert (np.abs(border - paper).max(axis=1) > 0.1).mean() > 0.3
 
 
+def test_a_note_far_off_is_a_small_part_of_the_picture():
+    shares = {}
+    for kind in ("note", "far"):
+        pictures = [kinds.letter(kind, index) for index in range(12)]
+        corners = [(*np.min(picture.boxes, axis=0)[:2], *np.max(picture.boxes, axis=0)[2:]) for picture in pictures]
+        letters = [(right - left) * (bottom - top) for left, top, right, bottom in corners]
+        sizes = [np.prod(picture.image.size) for picture in pictures]
+        shares[kind] = np.median(np.divide(letters, sizes))
+    assert shares["far"] < 0.01
+    assert shares["far"] < shares["note"] / 3
+
+
 @pytest.mark.parametrize("make", [kinds.words, kinds.letter])
 def test_a_crop_ends_where_its_ink_does(make):
     sides = []

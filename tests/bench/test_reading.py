@@ -40,7 +40,7 @@ def test_a_set_that_there_is_not_is_refused_with_those_that_there_are(tmp_path):
     command = [sys.executable, BENCH / "reading.py", "--sets", "1,table"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "--sets: table: there are 1, 2, 3, 4, 5, enlarged, screen, printed, strokes, note, crop" in done.stderr
+    assert "--sets: table: there are 1, 2, 3, 4, 5, enlarged, screen, printed, strokes, note, far, crop" in done.stderr
 
 
 def test_the_scripts_own_words_name_every_set():
