@@ -177,16 +177,17 @@ class Reader:
 
     def _on_its_sheet(self, pixels: np.ndarray, seen: Callable[[np.ndarray], Reading]) -> Reading:
         """What is read of all of the picture, or of what may be a note in it, where that says more."""
-        is_drawn = is_drawing(pixels)
-        known = []
-        with suppress(LettergpuError):
+        is_drawn, known, empty = is_drawing(pixels), list[Reading](), None
+        try:
             known.append(seen(pixels if is_drawn else on_paper(pixels)))
+        except LettergpuError as error:
+            empty = error
         sure = is_drawn or (known and max(pixels.shape) >= PHOTO and self._sure(known[0]))
         for note in () if sure else perhaps_on_paper(pixels):
             with suppress(LettergpuError):
                 known.append(seen(note))
-        if not known:
-            raise LettergpuError(EMPTY)
+        if empty and not known:
+            raise empty
         if len(known) == 1:
             return known[0]
         says = [float(self._likely(reading).clip(*PLAIN).sum()) for reading in known]
