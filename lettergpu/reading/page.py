@@ -71,7 +71,7 @@ def on_paper(pixels: np.ndarray) -> np.ndarray:
 
 
 def perhaps_on_paper(pixels: np.ndarray) -> list[np.ndarray]:
-    """The picture likewise for what may be a note or a bold letter: each patch of about one colour, larger first."""
+    """Pages likewise, (height, width, 3), of each patch of a colour that may be a note or bold letter, larger first."""
     small, window = _small(pixels)
     if min(small.shape[:2]) < 4 * EDGE:
         return []
@@ -93,7 +93,7 @@ def perhaps_on_paper(pixels: np.ndarray) -> list[np.ndarray]:
 
 
 def _patches(paper: np.ndarray) -> Iterator[np.ndarray]:
-    """The regions of a few colours in which a note may lie, each bool (height, width)."""
+    """The regions of a few colours of (height, width, 3) in which a note may lie, each bool (height, width)."""
     nearest = np.asarray(Image.fromarray(paper.astype(np.uint8)).quantize(COLOURS, kmeans=KMEANS))
     for colour in range(COLOURS):
         regions, count = ndimage.label(_opened(nearest == colour))
@@ -151,12 +151,12 @@ def _sheet(pixels: np.ndarray, least: float, inked: float) -> _Seen | None:
 
 
 def _inked(bright: np.ndarray, paper: np.ndarray, where: np.ndarray) -> float:
-    """How much is ink of what is there."""
+    """How much is ink where a mask says; all of them (height, width)."""
     return float((bright[where] < (1.0 - FAINT) * paper[where]).mean()) if where.any() else 0.0
 
 
 def _written(sheet: np.ndarray, bright: np.ndarray, threshold: float, window: int) -> np.ndarray:
-    """A sheet without another, unwritten one beside it, where less than a letter is between the two."""
+    """A sheet (height, width) without another, unwritten one beside it, less than a letter away."""
     parts, _ = ndimage.label(sheet & (bright > threshold))
     large = 1 + np.flatnonzero(np.bincount(parts.ravel())[1:] > PART * sheet.sum())
     kept = np.zeros_like(sheet)

@@ -116,10 +116,10 @@ class Reader:
         form: single takes all ink for one letter, text looks for lines of letters, auto is text but for a picture that
         is in EMNIST's form already, or whose few letters are likelier parts of one. binarize: how ink is told from
         paper, one of BINARIZERS; kmeans is the report's own way, which takes the picture for a single letter. top: how
-        many of the likeliest letters to name. A text that is read with doubt is tried turned by quarters, too. context:
-        a letter is told by those beside it, too, as they follow each other in English or, on a sheet of letters, in the
-        alphabet. lexicon: "english" or a file of a word a line; what looks like one of these words is read as it, cuts
-        included.
+        many of the likeliest letters to name. What is read with doubt is tried turned by quarters, and patches of it as
+        notes. context: a letter is told by those beside it, too, as they follow each other in English or, on a sheet of
+        letters, in the alphabet. lexicon: "english" or a file of a word a line; what looks like one of these words is
+        read as it, cuts included.
         Raises LettergpuError for what cannot be read, also where there is no letter.
         """
         _check("form", form, FORMS)
