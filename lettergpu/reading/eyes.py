@@ -25,8 +25,9 @@ def _normalised(pixels: np.ndarray) -> np.ndarray:
     from .ink import find_ink
     from .layout import single_letter
     from .normalise import has_emnists_form
+    from .page import on_paper
 
-    return pixels[..., 0] if has_emnists_form(pixels) else single_letter(find_ink(pixels)).image
+    return pixels[..., 0] if has_emnists_form(pixels) else single_letter(find_ink(on_paper(pixels))).image
 
 
 @lru_cache(maxsize=1)

@@ -18,7 +18,7 @@ from scipy import ndimage
 from skimage.filters import threshold_sauvola
 
 from ..errors import LettergpuError
-from .page import around, is_drawing, on_paper, otsu, smoothed, stroke_width, varied
+from .page import around, is_drawing, otsu, smoothed, stroke_width, varied
 
 THRESHOLDS = ("otsu", "sauvola")
 THUMBNAIL = 96  # pixels of the long side, on which colours and polarity are decided and the first look is taken
@@ -59,21 +59,18 @@ class Ink:
         return self.share >= 0.5
 
 
-def find_ink(pixels: np.ndarray, binarize: str = "otsu", page: np.ndarray | None = None) -> Ink:
-    """The ink of a page of uint8 RGB pixels (height, width, 3). binarize: otsu or sauvola. page: what on_paper made.
+def find_ink(page: np.ndarray, binarize: str = "otsu") -> Ink:
+    """The ink of a page that has no end, uint8 RGB pixels (height, width, 3). binarize: one of THRESHOLDS.
 
     Paper is what the border is mostly made of: where a letter fills a picture, most of it may be ink.
     Raises LettergpuError where nothing stands out from the paper.
     """
-    if is_drawing(pixels):
-        return _seen(pixels, binarize)
-    pixels = on_paper(pixels) if page is None else page
-    ink = _seen(pixels, binarize)
-    grain = _grain(pixels)
+    ink = _seen(page, binarize)
+    grain = 0.0 if is_drawing(page) else _grain(page)
     for blur in BLURS if grain > GRAINY * max(1.0, ink.scale) else ():
         if (crumbs := _crumbs(ink)) <= CROWD:
             return ink
-        blurred = _seen(np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(blur * grain))), binarize)
+        blurred = _seen(np.asarray(Image.fromarray(page).filter(ImageFilter.GaussianBlur(blur * grain))), binarize)
         ink = blurred if _crumbs(blurred) < crumbs / 2 else ink
     return ink
 

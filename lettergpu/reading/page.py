@@ -50,16 +50,18 @@ def is_drawing(pixels: np.ndarray) -> bool:
     """
     if any((side != pixels[0, 0]).any() for side in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])):
         return False
-    other = reduce(np.logical_or, (part != part[0, 0] for part in np.moveaxis(pixels, 2, 0)))
+    other = reduce(np.logical_or, np.moveaxis(pixels != pixels[0], 2, 0))
     least = LEAST[max(pixels.shape) < PHOTO]
     return bool(other.mean() < min(least * (1.0 - INKED), BOARD_LEAST * (1.0 - BOARD_INKED)))
 
 
 def on_paper(pixels: np.ndarray) -> np.ndarray:
-    """The picture (height, width, 3), uint8, with paper for what is around its sheet; or as it is without one.
+    """The picture (height, width, 3), uint8, with paper for what is around its sheet; as it is without one, or drawn.
 
     A dark board or window with bright writing on it is a sheet, too, if it is a rectangle.
     """
+    if is_drawing(pixels):
+        return pixels
     if seen := _sheet(pixels, LEAST[0], INKED):
         return _endless(pixels, seen)
     if (pixels[::8, ::8] < 160).mean() < BOARD_LEAST * (1.0 - BOARD_INKED):

@@ -142,8 +142,8 @@ class Reader:
         def find(ink: Ink) -> Found:
             return find_letters(ink, self.judge, words, language)
 
-        def seen(pixels: np.ndarray) -> Reading:
-            ink = find_ink(pixels, binarize, pixels)
+        def seen(paper: np.ndarray) -> Reading:
+            ink = find_ink(paper, binarize)
             if form == "single":
                 return self._answer(_alone(single_letter(ink)), shape, size, top)
             reading = self._answer(find(ink), shape, size, top)
@@ -177,12 +177,12 @@ class Reader:
 
     def _on_its_sheet(self, pixels: np.ndarray, seen: Callable[[np.ndarray], Reading]) -> Reading:
         """What is read of all of the picture, or of what may be a note in it, where that says more."""
-        is_drawn, known, empty = is_drawing(pixels), list[Reading](), None
+        known, empty = list[Reading](), None
         try:
-            known.append(seen(pixels if is_drawn else on_paper(pixels)))
+            known.append(seen(on_paper(pixels)))
         except LettergpuError as error:
             empty = error
-        sure = is_drawn or (known and max(pixels.shape) >= PHOTO and self._sure(known[0]))
+        sure = (known and max(pixels.shape) >= PHOTO and self._sure(known[0])) or is_drawing(pixels)
         for note in () if sure else perhaps_on_paper(pixels):
             with suppress(LettergpuError):
                 known.append(seen(note))
