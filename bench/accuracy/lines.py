@@ -34,6 +34,7 @@ from lettergpu.data.letters import Examples, load_letters
 from lettergpu.errors import LettergpuError
 from lettergpu.reading import layout, spans
 from lettergpu.reading.ink import find_ink
+from lettergpu.reading.page import on_paper
 from lettergpu.reading.pictures import open_page
 from lettergpu.reading.reader import Reader
 
@@ -42,6 +43,7 @@ LEVELS = {0: 0.08, 1: 0.12, 2: 0.15, 3: 0.3, 4: 0.25, 5: 0.1}  # of levels.py, a
 NEAR, FAR = 0.75, 0.3  # of a letter's box and a piece's, what both have of what one has: a letter's; no letter's
 PENALTY, HOPELESS = 0.003, -40.0  # on squares; a log likelihood to start with, below which a line is left out
 CAUTION = -1.5  # added to what speaks for no letter: a letter lost is worse than one too many
+FREELY = len(spans.LETTER) + list(spans.NONE).index("each")  # the place of what it is added to
 
 
 class Line(NamedTuple):
@@ -123,22 +125,25 @@ def lines_of(file: bytes, text: str, boxes: list[Box], reader: Reader) -> list[L
     letters = [box for box, character in zip(boxes, text, strict=True) if character not in MARKS]
     seen, near = [], []
 
-    def look(sheet, fragments, height, judge):  # type: ignore[no-untyped-def]
+    def look(sheet, fragments, height, judge, spread):  # type: ignore[no-untyped-def]
         found = spans.spans_of(fragments, height)
-        values, images, named = spans.seen(sheet, fragments, found, height, judge)
+        values, images, named = spans.seen(sheet, fragments, found, height, judge, spread)
         ways = np.array([(span.start, span.stop) for span in found])
         seen.append(Line(ways, values, np.clip(named, spans.LEAST, 1.0), []))
         pieces = [sheet.glyph(span.piece).box for span in found]
         near.append(np.array([max((in_common(piece, letter) for letter in letters), default=0.0) for piece in pieces]))
         return spans.Lattice(found, *spans.scores(found, values, named), images, named)
 
-    usual, layout.lattice_of = layout.lattice_of, look
+    usual = layout.lattice_of, layout.WIDER
+    layout.lattice_of, layout.WIDER = look, ()  # each line once, as wide as it is
     try:
-        layout.find_letters(find_ink(open_page(file).pixels), reader.judge)
+        layout.find_letters(find_ink(on_paper(open_page(file).pixels)), reader.judge)
     except LettergpuError:
         return []
     finally:
-        layout.lattice_of = usual
+        layout.lattice_of, layout.WIDER = usual
+    if not seen:  # one fragment alone, which is not judged
+        return []
     main = int(np.argmax([(share >= NEAR).sum() for share in near]))
     if any(share.max() >= FAR for number, share in enumerate(near) if number != main):
         return []
@@ -151,9 +156,10 @@ def compose(data: str, count: int, seed: int) -> list[Line]:
     rng, lines = np.random.default_rng(seed + 300), []
     for _ in range(count):
         try:
-            lines += lines_of(*picture(letters, files, rng), reader)
+            composed = picture(letters, files, rng)
         except (IndexError, TypeError, ValueError):  # a letter without ink, or one that another covers
             continue
+        lines += lines_of(*composed, reader)
     return lines
 
 
@@ -220,9 +226,12 @@ def main() -> None:
     weights = np.array([*spans.LETTER.values(), *spans.NONE.values()])
     lines = [line for line in lines if likelihood(weights, line)[0] > HOPELESS]
     learned, held = lines[::2], lines[1::2]
+    weights[FREELY] -= CAUTION
+    before = np.mean([likelihood(weights, line)[0] for line in held])
     weights = fit(learned, weights)
-    print(f"log likelihood of a line held out: {np.mean([likelihood(weights, line)[0] for line in held]):.3f}")
-    weights[len(spans.LETTER) + list(spans.NONE).index("each")] += CAUTION
+    after = np.mean([likelihood(weights, line)[0] for line in held])
+    print(f"log likelihood of a line held out: {after:.3f}, by the numbers there were {before:.3f}")
+    weights[FREELY] += CAUTION
     numbers = [round(float(weight), 2) for weight in weights]
     table = {
         "LETTER": dict(zip(spans.LETTER, numbers, strict=False)),

@@ -67,3 +67,14 @@ def test_each_kind_of_scrap_has_ink(kind):
         ink = scraps.scrap(kind, images, FONTS, np.random.default_rng(seed))
         assert ink.ndim == 2
         assert ink.max() > 0.5
+
+
+def test_composed_lines_have_a_way_to_their_text(monkeypatch):
+    monkeypatch.setattr(lines.fonts, "of_system", lambda: FONTS)
+    found = lines.compose("builtin", 24, 0)
+    written = [line for line in found if line.text]
+    assert 8 <= len(written) <= 24
+    weights = np.array([*spans.LETTER.values(), *spans.NONE.values()])
+    likely = [lines.likelihood(weights, line)[0] for line in written]
+    assert np.isfinite(likely).mean() > 0.7
+    assert np.median(likely) > -10
