@@ -1,12 +1,13 @@
 """How a line of ink becomes letters: fits the numbers in lettergpu/reading/spans.py to composed lines.
 
-    python bench/accuracy/lines.py --data EMNIST [--count 4400] [--results FILE]
+    python bench/accuracy/lines.py --data EMNIST [--count 4400] [--fonts FOLDER ...] [--results FILE]
 
-Lines of EMNIST's training letters and of the system's fonts (but for those that pictures.py sets its pictures in):
-hands that write narrow, mix large letters and small ones, or set letters far apart; letters that touch; stops and
-figures among them; photographed as pictures.py does, a quarter of them 11 to 30 pixels high. Of each line the text is
-known, not the cuts. Maximised is the log likelihood of the texts, summed over all ways to cut (Sarawagi and Cohen 2004,
-with the right cuts as what is hidden), less a small penalty on large numbers. On two cores that takes eight minutes.
+Lines of EMNIST's training letters and of the fonts in the folders, by default the system's (but for those that
+pictures.py sets its pictures in): hands that write narrow, mix large letters and small ones, or set letters far apart;
+letters that touch; stops and figures among them; photographed as pictures.py does, a quarter of them 11 to 30 pixels
+high. Of each line the text is known, not the cuts. Maximised is the log likelihood of the texts, summed over all ways
+to cut (Sarawagi and Cohen 2004, with the right cuts as what is hidden), less a small penalty on large numbers. On two
+cores that takes eight minutes.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from string import ascii_uppercase
 from typing import NamedTuple
@@ -151,8 +153,8 @@ def lines_of(file: bytes, text: str, boxes: list[Box], reader: Reader) -> list[L
     return [line._replace(text=numbers if number == main else []) for number, line in enumerate(seen)]
 
 
-def compose(data: str, count: int, seed: int) -> list[Line]:
-    letters, files, reader = load_letters(data).train, fonts.of_system(), Reader.of()
+def compose(data: str, files: list[str], count: int, seed: int) -> list[Line]:
+    letters, reader = load_letters(data).train, Reader.of()
     rng, lines = np.random.default_rng(seed + 300), []
     for _ in range(count):
         try:
@@ -218,11 +220,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, metavar="EMNIST")
     parser.add_argument("--count", type=int, default=4400)
+    parser.add_argument("--fonts", nargs="+", default=[], metavar="FOLDER")
     parser.add_argument("--results", type=Path, metavar="FILE", help="write the numbers as JSON")
     options = parser.parse_args()
+    files = fonts.of_system(options.fonts)
+    if not files:
+        raise SystemExit("there are no fonts but those of pictures.py: install some, or name --fonts FOLDER")
     share = [options.count // len(SEEDS)] * len(SEEDS)
     with ProcessPoolExecutor(len(SEEDS)) as pool:
-        lines = [line for part in pool.map(compose, [options.data] * len(SEEDS), share, SEEDS) for line in part]
+        lines = [line for part in pool.map(partial(compose, options.data, files), share, SEEDS) for line in part]
     weights = np.array([*spans.LETTER.values(), *spans.NONE.values()])
     lines = [line for line in lines if likelihood(weights, line)[0] > HOPELESS]
     learned, held = lines[::2], lines[1::2]

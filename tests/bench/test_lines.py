@@ -69,12 +69,18 @@ def test_each_kind_of_scrap_has_ink(kind):
         assert ink.max() > 0.5
 
 
-def test_composed_lines_have_a_way_to_their_text(monkeypatch):
-    monkeypatch.setattr(lines.fonts, "of_system", lambda: FONTS)
-    found = lines.compose("builtin", 24, 0)
+def test_composed_lines_have_a_way_to_their_text():
+    found = lines.compose("builtin", FONTS, 24, 0)
     written = [line for line in found if line.text]
     assert 8 <= len(written) <= 24
     weights = np.array([*spans.LETTER.values(), *spans.NONE.values()])
     likely = [lines.likelihood(weights, line)[0] for line in written]
     assert np.isfinite(likely).mean() > 0.7
     assert np.median(likely) > -10
+
+
+def test_without_fonts_there_is_no_print_to_fit_to(monkeypatch):
+    monkeypatch.setattr(lines.fonts, "of_system", lambda folders: [])
+    monkeypatch.setattr("sys.argv", ["lines.py", "--data", "builtin"])
+    with pytest.raises(SystemExit, match="--fonts FOLDER"):
+        lines.main()
