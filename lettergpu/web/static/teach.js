@@ -18,10 +18,10 @@ export class Teaching {
     offers.then(({ teach }) => this.#begin(Boolean(teach)));
   }
 
-  // Another letter is chosen, or none.
+  // Another letter is chosen, or none, or the same one read again: what is being typed is meant for it.
   choose() {
     form.hidden = !this.offered || !this.letter();
-    field.value = "";
+    if (document.activeElement !== field) field.value = "";
   }
 
   #begin(offered) {
