@@ -21,9 +21,15 @@ CAPITAL = 0.7  # the height of a capital, of a font's size
 
 
 def of_system(folders: Sequence[str] = ()) -> list[str]:
-    """The files of fonts in these folders, or of the system, but for those that pictures.py sets its pictures in."""
+    """The files of fonts in these folders, or of the system, but for those that pictures.py sets its pictures in.
+
+    Raises SystemExit where there are no others: nothing can be learned from them.
+    """
     found = {Path(file) for file in findSystemFonts(list(folders) or None)}
-    return sorted(str(file) for file in found if not any(word in str(file).lower() for word in OTHERS))
+    files = sorted(str(file) for file in found if not any(word in str(file).lower() for word in OTHERS))
+    if not files:
+        raise SystemExit("there are no fonts but those of pictures.py: install some, or name --fonts FOLDER")
+    return files
 
 
 @cache

@@ -128,8 +128,6 @@ def main() -> None:
     parser.add_argument("--fonts", nargs="+", default=[], metavar="FOLDER")
     options = parser.parse_args()
     letters, files = load_letters(options.data), fonts.of_system(options.fonts)
-    if not files:
-        raise SystemExit("there are no fonts but those of pictures.py: install some, or name --fonts FOLDER")
     with ProcessPoolExecutor(len(SEEDS)) as pool:
         parts = list(pool.map(partial(pictures_of, letters, files, options.count // 2), SEEDS))
     images = np.concatenate([letters.train.images.reshape(-1, SIDE, SIDE), *(part[0] for part in parts)])

@@ -1,12 +1,12 @@
 """What is a letter and what is none: trains the small network in the package that tells letters from other ink.
 
-    python bench/accuracy/scraps.py letterlike.safetensors --data EMNIST [--count 120000] [--epochs 60]
+    python bench/accuracy/scraps.py FILE --data EMNIST [--count 120000] [--fonts FOLDER ...] [--epochs 60]
 
-Half of its images are EMNIST's training letters and, one in four, printed ones of the system's fonts (but for those
-that pictures.py sets its pictures in), some with a strip missing. The others are what one gets by cutting and joining
-ink wrongly: halves of letters, two side by side, one with a part of the next, ends of two; marks and figures of
-matplotlib's fonts; blots, strokes and scribbles. All are turned, slanted and stretched a little, made ragged by a
-threshold, and brought to EMNIST's form as the reader does it. On two cores that takes two minutes.
+Half of its images are EMNIST's training letters and, one in four, printed ones of the fonts in the folders, by default
+the system's (but for those that pictures.py sets its pictures in), some with a strip missing. The others are what one
+gets by cutting and joining ink wrongly: halves of letters, two side by side, one with a part of the next, ends of two;
+marks and figures of matplotlib's fonts; blots, strokes and scribbles. All are turned, slanted and stretched a little,
+made ragged by a threshold, and brought to EMNIST's form as the reader does it. On two cores that takes two minutes.
 """
 
 import argparse
@@ -138,12 +138,13 @@ def main() -> None:
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument("--data", required=True, metavar="EMNIST")
     parser.add_argument("--count", type=int, default=120_000)
+    parser.add_argument("--fonts", nargs="+", default=[], metavar="FOLDER")
     parser.add_argument("--epochs", type=int, default=60)
     options = parser.parse_args()
     emnist = load_letters(options.data)
-    images = emnist.train.images.reshape(-1, 28, 28)
+    images, files = emnist.train.images.reshape(-1, 28, 28), fonts.of_system(options.fonts)
     with ProcessPoolExecutor(len(SEEDS)) as pool:
-        parts = list(pool.map(partial(scraps_of, images, fonts.of_system(), options.count // 2), SEEDS))
+        parts = list(pool.map(partial(scraps_of, images, files, options.count // 2), SEEDS))
     every = np.concatenate([part[0] for part in parts]).reshape(-1, 784)
     labels = np.concatenate([part[1] for part in parts])
     held = len(labels) // 15

@@ -79,8 +79,9 @@ def test_composed_lines_have_a_way_to_their_text():
     assert np.median(likely) > -10
 
 
-def test_without_fonts_there_is_no_print_to_fit_to(monkeypatch):
-    monkeypatch.setattr(lines.fonts, "of_system", lambda folders: [])
-    monkeypatch.setattr("sys.argv", ["lines.py", "--data", "builtin"])
+@pytest.mark.parametrize("script", [lines, scraps])
+def test_without_fonts_there_is_no_print_to_learn_from(script, monkeypatch, tmp_path):
+    file = [str(tmp_path / "file")] if script is scraps else []
+    monkeypatch.setattr("sys.argv", ["script", *file, "--data", "builtin", "--fonts", str(tmp_path)])
     with pytest.raises(SystemExit, match="--fonts FOLDER"):
-        lines.main()
+        script.main()
