@@ -158,10 +158,11 @@ def compose(data: str, files: list[str], count: int, seed: int) -> list[Line]:
     rng, lines = np.random.default_rng(seed + 300), []
     for _ in range(count):
         try:
-            composed = picture(letters, files, rng)
-        except (IndexError, TypeError, ValueError):  # a letter without ink, or one that another covers
+            file, text, boxes = picture(letters, files, rng)
+        except (IndexError, TypeError, ValueError):  # a letter without ink
             continue
-        lines += lines_of(*composed, reader)
+        if len(boxes) == len(text):  # else one covers another
+            lines += lines_of(file, text, boxes, reader)
     return lines
 
 

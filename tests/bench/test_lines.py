@@ -79,6 +79,17 @@ def test_composed_lines_have_a_way_to_their_text():
     assert np.median(likely) > -10
 
 
+def test_a_line_whose_last_letter_another_covers_is_left_out(monkeypatch):
+    whole = lines.picture
+
+    def covered(*of):
+        file, text, boxes = whole(*of)
+        return file, text, boxes[:-1]
+
+    monkeypatch.setattr(lines, "picture", covered)
+    assert lines.compose("builtin", FONTS, 3, 0) == []
+
+
 @pytest.mark.parametrize("script", [lines, scraps])
 def test_without_fonts_there_is_no_print_to_learn_from(script, monkeypatch, tmp_path):
     file = [str(tmp_path / "file")] if script is scraps else []
