@@ -44,7 +44,7 @@ MARKS = ".,:;!?-/()'+=&0123456789"
 LEVELS = {0: 0.08, 1: 0.12, 2: 0.15, 3: 0.3, 4: 0.25, 5: 0.1}  # of levels.py, and how many lines of each
 NEAR, FAR = 0.75, 0.3  # of a letter's box and a piece's, what both have of what one has: a letter's; no letter's
 PENALTY, HOPELESS = 0.003, -40.0  # on squares; a log likelihood to start with, below which a line is left out
-CAUTION = -1.5  # added to what speaks for no letter: a letter lost is worse than one too many
+CAUTION = -0.5  # added to what speaks for no letter: one lost is worse than one too many; at -1.5 marks became letters
 FREELY = len(spans.LETTER) + list(spans.NONE).index("each")  # the place of what it is added to
 
 

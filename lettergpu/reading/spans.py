@@ -24,26 +24,26 @@ ROUNDS = 8  # of telling what a page of single letters holds by what it holds
 LEAST, MOST = 1e-6, 0.9999  # probabilities: where a network is surer than this, it is not
 
 LETTER = {  # what it adds to the log likelihood of a letter,
-    "named": 0.82,  # the log probability of its likeliest name
-    "each": -0.42,  # that there is one
-    "cut": -0.03,  # strokes cut through at its left edge
-    "parted": -0.7,  # that one cut there at all
-    "tight": -1.76,  # by how many heights the ink that was cut is narrower than NARROW
-    "inside": 1.22,  # places inside it where one could have cut
-    "apart": -1.4,  # pieces in it that stand apart
-    "wide": -0.4,  # the logarithm of its width in letters' heights
-    "high": -0.58,  # and of its height
-    "alone": 0.72,  # heights to what is beside it, the nearer, at most 1
-    "spread": -1.53,  # that one cut it from a line whose letters stand apart: heights between these, the median
-    "like": 0.48,  # the log odds that it is a letter at all
+    "named": 0.83,  # the log probability of its likeliest name
+    "each": 0.26,  # that there is one
+    "cut": -0.2,  # strokes cut through at its left edge
+    "parted": -0.5,  # that one cut there at all
+    "tight": -2.29,  # by how many heights the ink that was cut is narrower than NARROW
+    "inside": 1.04,  # places inside it where one could have cut
+    "apart": -1.44,  # pieces in it that stand apart
+    "wide": -0.19,  # the logarithm of its width in letters' heights
+    "high": -0.41,  # and of its height
+    "alone": 0.83,  # heights to what is beside it, the nearer, at most 1
+    "spread": -1.97,  # that one cut it from a line whose letters stand apart: heights between these, the median
+    "like": 0.42,  # the log odds that it is a letter at all
 }
 NONE = {  # and of a fragment that is none
-    "each": -0.89,
-    "parted": -0.52,
-    "high": -0.25,
-    "named": -2.55,  # the probability, not its logarithm
-    "like": -0.21,
-    "few": 2.88,  # one by the number of fragments in the line
+    "each": -0.36,
+    "parted": -0.54,
+    "high": -0.34,
+    "named": -1.61,  # the probability, not its logarithm
+    "like": -0.16,
+    "few": 0.65,  # one by the number of fragments in the line
 }
 
 

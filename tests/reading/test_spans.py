@@ -156,9 +156,14 @@ def test_letters_that_touch_are_cut(text, reader):
     assert reader.read(image).text == text
 
 
-@pytest.mark.parametrize("text", ["to", "it", "is", "he"])
+@pytest.mark.parametrize("text", ["to", "is", "he", "of", "an", "in", "up", "am"])
 def test_two_letters_that_touch_are_two_though_they_are_all_there_is(text, reader):
     assert reader.read(set_in_print(text, apart=-0.12)).text == text.upper()
+
+
+def test_words_of_two_letters_that_touch_a_little_are_read(reader):
+    words = "to", "it", "is", "he", "if", "of", "or", "an", "me", "my", "we", "go", "do", "by", "as", "at", "no", "us"
+    assert [word for word in words if reader.read(set_in_print(word, apart=-0.08)).text != word.upper()] == []
 
 
 def test_nothing_but_a_letter_is_no_sheet_but_likelier_one_than_two():
