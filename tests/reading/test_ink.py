@@ -66,6 +66,15 @@ def test_weak_writing_is_letters(reader):
     assert reader.read(under_print(115, "NOTES")).text == "EDGE\nNOTES\nC"
 
 
+def test_faint_pencil_under_bold_print_is_read(reader):
+    page = Image.new("L", (520, 260), 225)
+    draw = ImageDraw.Draw(page)
+    draw.text((50, 100), "HOUSE", 0, font_of("DejaVuSans-Bold", 80), anchor="ls")
+    draw.text((50, 200), "NOTES", 207, font_of("DejaVuSans", 70), anchor="ls")
+    light = np.linspace(1, 0.75, 520) + np.random.default_rng(0).normal(0, 0.007, (260, 520))
+    assert reader.read(np.uint8(np.clip(np.asarray(page) * light, 0, 255))).text == "HOUSE\nNOTES"
+
+
 @pytest.mark.parametrize("size", [1, 3, 7, 12, 31])
 @pytest.mark.parametrize("dtype", [np.float32, np.int16, bool])
 def test_the_extremes_of_squares_are_scipys(size, dtype):
