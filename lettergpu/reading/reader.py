@@ -4,8 +4,7 @@ import lettergpu
 lettergpu.read("note.jpg").text
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +25,7 @@ from .normalise import as_the_report_did, has_emnists_form
 from .order import box_back
 from .page import PHOTO, is_drawing, on_paper, perhaps_on_paper
 from .pictures import Page, open_page
+from .rules import without_rules
 from .sheet import Glyph
 from .spans import LEAST, LETTER, MOST, Judge
 
@@ -116,10 +116,10 @@ class Reader:
         form: single takes all ink for one letter, text looks for lines of letters, auto is text but for a picture that
         is in EMNIST's form already, or whose few letters are likelier parts of one. binarize: how ink is told from
         paper, one of BINARIZERS; kmeans is the report's own way, which takes the picture for a single letter. top: how
-        many of the likeliest letters to name. What is read with doubt is tried turned by quarters, and patches of it as
-        notes. context: a letter is told by those beside it, too, as they follow each other in English or, on a sheet of
-        letters, in the alphabet. lexicon: "english" or a file of a word a line; what looks like one of these words is
-        read as it, cuts included.
+        many of the likeliest letters to name. What is read with doubt is tried turned by quarters, patches of it as
+        notes, and ink without the rules of its paper. context: a letter is told by those beside it, too, as they follow
+        each other in English or, on a sheet of letters, in the alphabet. lexicon: "english" or a file of a word a line;
+        what looks like one of these words is read as it, cuts included.
         Raises LettergpuError for what cannot be read, also where there is no letter.
         """
         _check("form", form, FORMS)
@@ -127,9 +127,7 @@ class Reader:
         if not 1 <= top <= len(self.network.classes):
             raise LettergpuError(f"top {top}: give a number from 1 to {len(self.network.classes)}")
         if binarize == "kmeans" and form == "text":
-            raise LettergpuError(
-                "binarize kmeans takes a picture for a single letter, as the report does: leave out text"
-            )
+            raise LettergpuError("binarize kmeans takes a picture for one letter, as the report does: leave out text")
         words = lexicon_of(str(lexicon), self.network.classes) if lexicon else None
         language = english(self.network.classes) if context else None
         page = source if isinstance(source, Page) else open_page(source)
@@ -142,8 +140,7 @@ class Reader:
         def find(ink: Ink) -> Found:
             return find_letters(ink, self.judge, words, language)
 
-        def seen(paper: np.ndarray) -> Reading:
-            ink = find_ink(paper, binarize)
+        def look(ink: Ink) -> Reading:
             if form == "single":
                 return self._answer(_alone(single_letter(ink)), shape, size, top)
             reading = self._answer(find(ink), shape, size, top)
@@ -152,6 +149,10 @@ class Reader:
                 if self._likely(whole).mean() > self._likely(reading).mean() + SURER:
                     return whole
             return self._turned(reading, ink, find, shape, size, top)
+
+        def seen(paper: np.ndarray) -> Reading:
+            ink = find_ink(paper, binarize)
+            return self._fullest(*_tried(look, [ink, *without_rules(ink)]))
 
         return self._on_its_sheet(page.pixels, seen)
 
@@ -177,22 +178,19 @@ class Reader:
 
     def _on_its_sheet(self, pixels: np.ndarray, seen: Callable[[np.ndarray], Reading]) -> Reading:
         """What is read of all of the picture, or of what may be a note in it, where that says more."""
-        known, empty = list[Reading](), None
-        try:
-            known.append(seen(on_paper(pixels)))
-        except LettergpuError as error:
-            empty = error
+        known, empty = _tried(seen, [on_paper(pixels)])
         sure = (known and max(pixels.shape) >= PHOTO and self._sure(known[0])) or is_drawing(pixels)
-        for note in () if sure else perhaps_on_paper(pixels):
-            with suppress(LettergpuError):
-                known.append(seen(note))
+        notes, _ = _tried(seen, () if sure else perhaps_on_paper(pixels))
+        return self._fullest(known + notes, empty)
+
+    def _fullest(self, known: list[Reading], empty: LettergpuError | None) -> Reading:
+        """What says most of these, the first with a bonus; where there is none, what was wrong with it is raised."""
         if empty and not known:
             raise empty
         if len(known) == 1:
             return known[0]
-        says = [float(self._likely(reading).clip(*PLAIN).sum()) for reading in known]
-        says[0] += MORE
-        return known[says.index(max(says))]
+        says = [self._likely(reading).clip(*PLAIN).sum() + MORE * (not i) for i, reading in enumerate(known)]
+        return known[int(np.argmax(says))]
 
     def _sure(self, reading: Reading) -> bool:
         """Whether there is no doubt about what was read: a note as a whole is as surely some letter, but like none."""
@@ -214,7 +212,7 @@ class Reader:
         for glyph, row, saw in zip(glyphs, probabilities, seen, strict=True):
             likeliest = np.argsort(-row, kind="stable")[:top]
             guesses = tuple((classes[i], float(row[i])) for i in likeliest)
-            letters.append(Letter(_box(glyph, shape, size), guesses, glyph.image, saw))
+            letters.append(Letter(glyph.box_in(shape, size), guesses, glyph.image, saw))
         names = iter(glyph.name or letter.top[0][0] for glyph, letter in zip(glyphs, letters, strict=True))
         text = "\n".join(" ".join("".join(next(names) for _ in word) for word in line) for line in lines)
         return Reading(text, tuple(letters), warning=WARNING if found.joined > JOINED else "")
@@ -240,6 +238,17 @@ def _boxed() -> Reader:
 def read(source: Any, *, model: str | Path | None = None, **how: Any) -> Reading:
     """The letters of a picture, as `Reader.read` takes and tells them. model: as `Reader.of` takes it."""
     return (_boxed() if model is None else Reader.of(model)).read(source, **how)
+
+
+def _tried(look: Callable[[Any], Reading], things: Iterable[Any]) -> tuple[list[Reading], LettergpuError | None]:
+    """What is read of these, and why the first could not be that could not."""
+    known, empty = list[Reading](), None
+    for thing in things:
+        try:
+            known.append(look(thing))
+        except LettergpuError as error:
+            empty = empty or error
+    return known, empty
 
 
 def _check(option: str, value: str, names: tuple[str, ...]) -> None:
@@ -289,12 +298,3 @@ def _whole(page: Page, image: np.ndarray) -> Glyph:
 def _inked(word: list[Glyph]) -> list[Glyph]:
     """The glyphs of which something is left in EMNIST's form: a network would name nothing, too."""
     return [glyph for glyph in word if glyph.image.any()]
-
-
-def _box(glyph: Glyph, shape: Shape, size: Shape) -> tuple[int, int, int, int]:
-    """The glyph's box in the original's pixels, inside it and not empty."""
-    wide, high = size
-    across, down = wide / shape[1], high / shape[0]
-    left, top, right, bottom = glyph.box
-    left, top = min(max(int(left * across), 0), wide - 1), min(max(int(top * down), 0), high - 1)
-    return left, top, min(max(round(right * across), left + 1), wide), min(max(round(bottom * down), top + 1), high)

@@ -60,6 +60,14 @@ class Glyph:
     named: np.ndarray | None = None
     name: str = ""
 
+    def box_in(self, shape: tuple[int, ...], size: tuple[int, ...]) -> tuple[int, int, int, int]:
+        """Its box in the original, inside it, not empty. shape: height and width of the page; size: width, height."""
+        wide, high = size
+        across, down = wide / shape[1], high / shape[0]
+        left, top, right, bottom = self.box
+        left, top = min(max(int(left * across), 0), wide - 1), min(max(int(top * down), 0), high - 1)
+        return left, top, min(max(round(right * across), left + 1), wide), min(max(round(bottom * down), top + 1), high)
+
 
 @dataclass
 class Sheet:

@@ -1,0 +1,67 @@
+"""Rules that paper has, and squares: straight, thin, across most of a page. What they cross hangs together by them.
+
+They are found by the Hough transform (Duda and Hart 1972, "Use of the Hough transformation to detect lines and curves
+in pictures") of what is thin, and taken away where no stroke crosses them, as staff lines are out of music (Dalitz et
+al. 2008, "A comparative study of staff removal algorithms"). A crossbar may look like one: whoever reads tries both.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import ndimage
+from skimage.transform import hough_line, hough_line_peaks
+
+from .ink import Ink
+
+THICK = 1.5  # strokes: what is thicker is no rule
+ANGLES = np.deg2rad(90.0 + np.arange(-10.0, 10.25, 0.25))  # of what is across a rule that is about level
+LONG = 25.0  # strokes of a rule at least,
+COVERED = 0.5  # and of the page's width or height; of the page itself less
+STROKES = 1.6  # times as thick as a rule is where no stroke crosses it
+MOST = 100  # rules each way
+
+
+def without_rules(ink: Ink) -> list[Ink]:
+    """The ink without its rules, if it has any."""
+    rules = rules_of(ink.mask, ink.stroke)
+    return [replace(ink, share=np.where(rules, np.float32(0.0), ink.share))] if rules.any() else []
+
+
+def rules_of(mask: np.ndarray, stroke: float) -> np.ndarray:
+    """What of the ink, bool (height, width), is of rules, level or upright. stroke: its width in pixels."""
+    level = _level(mask, stroke)
+    return np.asarray(level | _level((mask & ~level).T, stroke).T)
+
+
+def _level(mask: np.ndarray, stroke: float) -> np.ndarray:
+    """What of the ink, bool (height, width), is of rules that are about level."""
+    height, width = mask.shape
+    found, thick, least = np.zeros_like(mask), int(THICK * stroke + 1.0), max(COVERED * width, LONG * stroke)
+    if least > width or np.count_nonzero(mask.any(axis=0)) < least:
+        return found
+    runs = _runs(mask)
+    runs[runs > thick] = 0
+    near = ndimage.maximum_filter1d(runs > 0, thick | 1, axis=0)
+    if near.mean() > COVERED:
+        return found
+    columns, across = np.arange(width), np.arange(-(thick // 2) - 1, thick // 2 + 2)[:, None]
+    votes, angles, distances = hough_line(runs > 0, ANGLES)
+    least_votes = least / (thick + 1)  # a rule that lies between two angles, or is thick, shares its own
+    apart = 2 * thick, len(ANGLES) // 8
+    lines = hough_line_peaks(votes, angles, distances, *apart, threshold=least_votes, num_peaks=MOST)
+    for _, angle, distance in zip(*lines, strict=True):
+        rows = np.rint((distance - columns * np.cos(angle)) / np.sin(angle)).astype(int)
+        seen = (rows >= thick) & (rows < height - thick)  # and not the border of the picture
+        if np.count_nonzero(near[rows[seen], columns[seen]]) >= least:
+            here = rows[seen] + across, columns[seen]
+            own = runs[here]
+            found[here] |= (own > 0) & (own <= STROKES * np.median(own[own > 0]))
+    return found
+
+
+def _runs(mask: np.ndarray) -> np.ndarray:
+    """How many pixels of ink are on end, from above to below, where each is, (height, width); 0 where there is none."""
+    columns = np.pad(mask.T, ((0, 0), (1, 0))).ravel()  # a pixel of paper between the last of one and the first of next
+    number = np.cumsum(np.diff(columns, prepend=False) & columns)
+    lengths = np.bincount(number * columns)[number] * columns
+    return np.asarray(lengths.reshape(mask.shape[1], -1)[:, 1:].T)

@@ -1,0 +1,88 @@
+"""Rules and squares that paper has, and letters through them."""
+
+import numpy as np
+import pytest
+from fonts import FACES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw, ImageFont
+
+from lettergpu.reading.ink import Ink
+from lettergpu.reading.reader import Reader
+from lettergpu.reading.rules import rules_of, without_rules
+
+STROKE = 7
+
+
+@pytest.fixture(scope="module")
+def reader():
+    return Reader.of()
+
+
+def ruled(text, slope=0.0, apart=45, upright=True, ink="black"):
+    """A word written through squares of `apart` pixels, and which pixels are of it."""
+    image, alone = (Image.new("RGB", (560, 200), "white") for _ in range(2))
+    for page in (image, alone):
+        font = ImageFont.truetype(next(file for file in FACES if "DejaVuSans.ttf" in str(file)), 70)
+        ImageDraw.Draw(page).text((60, 130), text, ink, font, anchor="ls")
+    draw = ImageDraw.Draw(image)
+    for at in range(-60, 700, apart):
+        draw.line((0, at, 560, at + slope * 560), ink, 3)
+        if upright:
+            draw.line((at, 0, at - slope * 200, 200), ink, 3)
+    return image, np.asarray(alone)[..., 0] < 128
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.03, -0.05, 0.1])
+@pytest.mark.parametrize("upright", [False, True])
+def test_rules_are_found_and_what_crosses_them_stays(slope, upright):
+    image, letters = ruled("HAND", slope, upright=upright)
+    mask = np.asarray(image)[..., 0] < 128
+    rules = rules_of(mask, STROKE)
+    assert not (rules & ~mask).any()
+    assert (rules & ~letters).sum() > 0.97 * (mask & ~letters)[20:-20, 20:-20].sum()
+    assert (rules & letters).sum() < 0.02 * letters.sum()
+
+
+@pytest.mark.parametrize("text", ["HAND", "BLUE", "QUICK"])
+@pytest.mark.parametrize("slope", [0.0, 0.04])
+def test_a_word_is_read_through_squares(text, slope, reader):
+    assert reader.read(ruled(text, slope)[0]).text == text
+
+
+def test_a_single_letter_is_read_through_squares(reader):
+    assert reader.read(ruled("R")[0], form="single").text == "R"
+
+
+@pytest.mark.parametrize("text", ["E", "H", "N", "T", "Z"])
+def test_bars_across_the_page_are_a_letter_where_that_says_more(text, reader):
+    image = Image.new("RGB", (500, 500), "white")
+    bars = {
+        "E": [(40, 40, 40, 460), (40, 40, 460, 40), (40, 250, 460, 250), (40, 460, 460, 460)],
+        "H": [(60, 40, 60, 460), (440, 40, 440, 460), (60, 250, 440, 250)],
+        "N": [(60, 460, 60, 40), (60, 40, 440, 460), (440, 460, 440, 40)],
+        "T": [(40, 40, 460, 40), (250, 40, 250, 460)],
+        "Z": [(60, 40, 440, 40), (440, 40, 60, 460), (60, 460, 440, 460)],
+    }
+    for bar in bars[text]:
+        ImageDraw.Draw(image).line(bar, "black", 9)
+    noise = np.random.default_rng(0).normal(0, 1.0, (500, 500, 1))
+    assert reader.read((np.asarray(image) * 0.9 + 10 + noise).astype(np.uint8)).text == text
+
+
+def test_ink_without_rules_is_as_it_was():
+    _, letters = ruled("HAND")
+    ink = Ink(letters.astype(np.float32), STROKE, 1.0)
+    assert without_rules(ink) == []
+    (less,) = without_rules(Ink((np.asarray(ruled("HAND")[0])[..., 0] < 128).astype(np.float32), STROKE, 2.0))
+    assert (less.stroke, less.scale, less.share.dtype) == (STROKE, 2.0, np.float32)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 90), st.integers(1, 90), st.floats(0, 1), st.floats(1, 9))
+def test_whatever_the_ink_its_rules_are_of_it(seed, height, width, share, stroke):
+    mask = np.random.default_rng(seed).random((height, width)) < share
+    rules = rules_of(mask, stroke)
+    assert rules.shape == mask.shape
+    assert not (rules & ~mask).any()
+    np.testing.assert_array_equal(rules_of(mask, stroke), rules)
