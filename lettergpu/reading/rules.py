@@ -19,6 +19,7 @@ LONG = 25.0  # strokes of a rule at least,
 COVERED = 0.5  # and of the page's width or height; of the page itself less
 STROKES = 1.6  # times as thick as a rule is where no stroke crosses it
 MOST = 100  # rules each way
+ENOUGH = 400  # places across a page to see a rule by
 
 
 def without_rules(ink: Ink) -> list[Ink]:
@@ -45,8 +46,9 @@ def _level(mask: np.ndarray, stroke: float) -> np.ndarray:
     if near.mean() > COVERED:
         return found
     columns, across = np.arange(width), np.arange(-(thick // 2) - 1, thick // 2 + 2)[:, None]
-    votes, angles, distances = hough_line(runs > 0, ANGLES)
-    least_votes = least / (thick + 1)  # a rule that lies between two angles, or is thick, shares its own
+    step = 1 + width // ENOUGH
+    votes, angles, distances = hough_line((runs > 0) & (columns % step == 0), ANGLES)
+    least_votes = least / step / (thick + 1)  # a rule that lies between two angles, or is thick, shares its own
     apart = 2 * thick, len(ANGLES) // 8
     lines = hough_line_peaks(votes, angles, distances, *apart, threshold=least_votes, num_peaks=MOST)
     for _, angle, distance in zip(*lines, strict=True):
