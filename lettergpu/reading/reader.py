@@ -127,7 +127,7 @@ class Reader:
         if not 1 <= top <= len(self.network.classes):
             raise LettergpuError(f"top {top}: give a number from 1 to {len(self.network.classes)}")
         if binarize == "kmeans" and form == "text":
-            raise LettergpuError("binarize kmeans takes a picture for one letter, as the report does: leave out text")
+            raise LettergpuError("binarize kmeans takes all for a single letter, as the report does: leave out text")
         words = lexicon_of(str(lexicon), self.network.classes) if lexicon else None
         language = english(self.network.classes) if context else None
         page = source if isinstance(source, Page) else open_page(source)
