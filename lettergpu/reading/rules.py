@@ -23,7 +23,7 @@ ENOUGH = 400  # places across a page to see a rule by
 
 
 def without_rules(ink: Ink) -> list[Ink]:
-    """The ink without its rules, if it has any."""
+    """The ink without its rules, or nothing where it has none."""
     rules = rules_of(ink.mask, ink.stroke)
     return [replace(ink, share=np.where(rules, np.float32(0.0), ink.share))] if rules.any() else []
 
