@@ -26,8 +26,8 @@ from scipy import ndimage
 
 from lettergpu.data import SIDE
 from lettergpu.data.letters import Letters, load_letters
+from lettergpu.reading.filters import stroke_width
 from lettergpu.reading.normalise import to_emnist
-from lettergpu.reading.page import stroke_width
 
 SEEDS = 21, 22  # of the halves, each a process's
 REAL = 0.4  # of those more are EMNIST's own

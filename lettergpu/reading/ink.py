@@ -18,7 +18,8 @@ from scipy import ndimage
 from skimage.filters import threshold_sauvola
 
 from ..errors import LettergpuError
-from .page import around, is_drawing, otsu, smoothed, stroke_width, varied
+from .filters import around, otsu, smoothed, stroke_width, varied
+from .page import is_drawing
 
 THRESHOLDS = ("otsu", "sauvola")
 THUMBNAIL = 96  # pixels of the long side, on which colours and polarity are decided and the first look is taken

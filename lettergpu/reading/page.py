@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 from scipy import ndimage
-from skimage.filters import threshold_otsu
 from skimage.morphology import convex_hull_image
+
+from .filters import grown, of_squares, otsu, smoothed
 
 SIDE = 192  # pixels of the long side, on which the sheet is looked for
 LETTER = 12  # a letter is narrower than the long side by at least this factor, or there is no room for a table
@@ -209,82 +210,6 @@ def _without_ink(grey: np.ndarray, window: int) -> np.ndarray:
     """Closed over what is dark and narrower than the window; a dark strip along the border is the end of more."""
     wide = np.pad(grey, window - 1, mode="edge")
     return of_squares(np.minimum, of_squares(np.maximum, wide, window), window)
-
-
-def varied(values: np.ndarray, margin: int) -> tuple[slice, slice]:
-    """The rows and columns of what is not as the first row is, all of which is alike, and so many around; else all.
-
-    Around a letter on a screen there is but one value, and most of (height, width) need not be gone through.
-    """
-    other = values != values[0, 0] if (values[0] == values[0, 0]).all() else values[:0]
-    if not other.any():
-        return slice(None), slice(None)
-    rows, columns = (np.flatnonzero(other.any(axis=axis)) for axis in (1, 0))
-    top, left = (max(places[0] - margin, 0) for places in (rows, columns))
-    return slice(top, rows[-1] + margin + 1), slice(left, columns[-1] + margin + 1)
-
-
-def smoothed(grey: np.ndarray, sigma: float) -> np.ndarray:
-    """What SciPy's Gaussian filter makes of float32 (height, width)."""
-    box = varied(grey, int(4.0 * sigma + 0.5))  # as far as it reaches
-    found = np.full_like(grey, grey[0, 0])
-    found[box] = ndimage.gaussian_filter(grey[box], sigma)
-    return found
-
-
-def otsu(values: np.ndarray, more: int = 0) -> float:
-    """Otsu's threshold between these, and so many more that are as the first one; the largest, where all are alike."""
-    least, most = float(values.min()), float(values.max())
-    if not most > least:
-        return most
-    width = (most - least) / 256
-    # NumPy's histogram, whose bins may be of any width, takes three times as long
-    bins = np.minimum((values.ravel() - least) / width, 255.0).astype(np.uint8)
-    counts = np.bincount(bins, minlength=256)
-    counts[bins[0]] += more
-    return float(threshold_otsu(hist=(counts, least + width * (np.arange(256) + 0.5))))
-
-
-def of_squares(choose: np.ufunc, values: np.ndarray, size: int) -> np.ndarray:
-    """The largest or the least (choose: np.maximum, np.minimum) in each square of this size that lies within values.
-
-    (height, width) to (height - size + 1, width - size + 1). SciPy's filters take four times as long or more.
-    """
-    for _ in range(2):
-        seen = 1
-        while seen < size:
-            step = min(seen, size - seen)
-            values = choose(values[:-step], values[step:])
-            seen += step
-        values = values.T
-    return values
-
-
-def around(choose: np.ufunc, values: np.ndarray, size: int) -> np.ndarray:
-    """As `of_squares`, for the square around each place, (height, width); beyond the edge there is what is at it."""
-    return of_squares(choose, np.pad(values, size // 2, mode="edge"), size)
-
-
-def grown(mask: np.ndarray, steps: int) -> np.ndarray:
-    """A mask (height, width) and what is above, below or beside it, that many times: SciPy's takes 20 times as long."""
-    for _ in range(steps):
-        inner, mask = mask, mask.copy()
-        mask[1:] |= inner[:-1]
-        mask[:-1] |= inner[1:]
-        mask[:, 1:] |= inner[:, :-1]
-        mask[:, :-1] |= inner[:, 1:]
-    return mask
-
-
-def stroke_width(mask: np.ndarray) -> float:
-    """The median width of the strokes: twice the distance to the paper along their middle."""
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
-        return 0.0
-    inked = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    around_it = ndimage.distance_transform_cdt(np.pad(inked, 1)).astype(np.int16)
-    distance = around_it[1:-1, 1:-1]
-    return 2.0 * float(np.median(distance[(distance == of_squares(np.maximum, around_it, 3)) & inked])) - 1.0
 
 
 def _mean_within(small: np.ndarray, inner: np.ndarray, window: int) -> np.ndarray:

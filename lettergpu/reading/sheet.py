@@ -9,9 +9,9 @@ from PIL import Image
 from scipy import ndimage
 
 from ..errors import LettergpuError
+from .filters import grown, varied
 from .ink import EMPTY, Ink
 from .normalise import to_emnist
-from .page import grown, varied
 
 EDGE = 2  # pixels: around a letter its ink ends softly
 MOST = 2000  # pieces on a page: of more, which are noise, the largest

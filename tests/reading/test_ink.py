@@ -7,10 +7,10 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 from test_spans import font_of
 
+from lettergpu.reading import filters as filters_module
 from lettergpu.reading import ink as ink_module
-from lettergpu.reading import page as page_module
+from lettergpu.reading.filters import of_squares, otsu, smoothed, stroke_width
 from lettergpu.reading.ink import find_ink
-from lettergpu.reading.page import of_squares, otsu, smoothed, stroke_width
 from lettergpu.reading.reader import Reader
 
 
@@ -110,7 +110,7 @@ def test_what_is_all_alike_is_left_out_without_a_difference(monkeypatch, paper, 
     sheet = Image.new("RGB", (260, 300), (paper,) * 3)
     ImageDraw.Draw(sheet).text(place, "B", (200, 60, 90), font_of("DejaVuSans", 90))
     found = find_ink(np.asarray(sheet))
-    for module in ink_module, page_module:
+    for module in ink_module, filters_module:
         monkeypatch.setattr(module, "varied", lambda values, margin: np.s_[:, :])
     of_all = find_ink(np.asarray(sheet))
     np.testing.assert_array_equal(found.share, of_all.share)
