@@ -27,10 +27,11 @@ MOST = 0.98  # of the picture that is sheet
 PART = 0.05  # of what looks like one sheet that another may be beside it
 CONVEX = 0.8  # of its convex hull that a sheet fills; a torn one has less than 1
 FAINT, WRITTEN = 0.08, 0.002  # contrast of ink on it, and how much of it is ink at least: a letter may fill a picture
-INKED = 0.3  # of a sheet that is ink at most; bright writing on the dark has as much dark between its strokes
+INKED = 0.4  # of a sheet that is ink at most; bright writing on the dark has as much dark between its strokes
 COLOURS, KMEANS = 5, 1  # by which table, paper and what else there is are told apart, and how well,
 SMALLEST, LARGEST, SAME = 0.012, 0.7, 0.004  # of the picture that a note of one of them is, and two that are one,
 SOLID, PIECES = 0.75, 10  # of its convex hull that it fills, and how much lies on it at most, seen from here,
+FULL, APART = 0.8, 16.0  # of it that is ink at most, swollen, and of 255, how much another colour there is around it,
 NOTES = 3  # and how many are looked at, each of which costs a reading
 BOARD_LEAST, BOARD_INKED = 0.3, 0.6  # of a dark board,
 RECTANGLE = 0.95  # of whose bounding box more is filled than a letter fills
@@ -80,14 +81,14 @@ def perhaps_on_paper(pixels: np.ndarray) -> list[np.ndarray]:
         return []
     bright = smoothed(small.mean(axis=2), 1.0)
     light = _without_ink(bright, window)
-    papers = [_without_ink(smoothed(colour, 1.0), window) for colour in np.moveaxis(small, 2, 0)]
+    paper = np.stack([_without_ink(smoothed(colour, 1.0), window) for colour in np.moveaxis(small, 2, 0)], axis=-1)
     found = []
-    for region in (*_patches(np.stack(papers, axis=-1)), _largest(light > (threshold := otsu(light)))):
+    for region in (*_patches(paper), _largest(light > (threshold := otsu(light)))):
         sheet = _written(ndimage.binary_fill_holes(region), bright, threshold, window)
         outline, core = _outline(sheet), _inside(sheet, EDGE)
         at_border = sum(side.sum() for side in (sheet[0], sheet[-1], sheet[:, 0], sheet[:, -1]))
-        written = WRITTEN <= _inked(bright, light, core) <= INKED
-        written &= ndimage.label(core & (bright < (1.0 - FAINT) * light))[1] <= PIECES
+        inked, pieces = _inked(bright, light, core), ndimage.label(core & (bright < (1.0 - FAINT) * light))[1]
+        written = WRITTEN <= inked <= FULL and pieces <= PIECES and _stands_out(paper, core, sheet)
         if written and at_border <= outline.sum() / 2 and sheet.sum() >= SOLID * convex_hull_image(sheet).sum():
             found.append(sheet)
     found.sort(key=np.sum, reverse=True)
@@ -102,6 +103,14 @@ def _patches(paper: np.ndarray) -> Iterator[np.ndarray]:
         regions, count = ndimage.label(_opened(nearest == colour))
         areas = np.bincount(regions.ravel(), minlength=count + 1) / regions.size
         yield from (regions == number for number in range(1, count + 1) if SMALLEST <= areas[number] <= LARGEST)
+
+
+def _stands_out(paper: np.ndarray, core: np.ndarray, sheet: np.ndarray) -> bool:
+    """Whether the paper (height, width, 3) within a sheet has another colour than what lies around it."""
+    around = grown(sheet, 4 * EDGE) & ~grown(sheet, 2 * EDGE)
+    if not around.any():
+        return True
+    return bool(np.abs(np.median(paper[core], axis=0) - np.median(paper[around], axis=0)).max() >= APART)
 
 
 def _endless(pixels: np.ndarray, seen: _Seen) -> np.ndarray:

@@ -51,6 +51,28 @@ def test_a_small_note_in_a_small_picture_is_no_letter(index, reader):
     assert reader.read(picture).text == text
 
 
+@pytest.mark.parametrize("size", [80, 95])
+def test_a_note_full_of_bold_lines_is_found_on_a_dark_table(size, reader):
+    lines = ["COUNTRY", "NUMBER", "STREET"]
+    picture = Image.new("RGB", (1366, 1126), (50, 58, 52))
+    draw, font = ImageDraw.Draw(picture), font_of("DejaVuSans-Bold", size)
+    wide, high = max(font.getlength(line) for line in lines), 1.1 * size
+    draw.rectangle((300, 480, 340 + wide, 520 + 3 * high), PAPER)
+    for number, line in enumerate(lines):
+        draw.text((320, 500 + number * high), line, (45, 45, 45), font)
+    assert reader.read(grainy(np.asarray(picture))).text.split() == lines
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_what_is_between_thin_strokes_is_no_note(width, reader):
+    page = Image.new("RGB", (804, 504), "white")
+    draw = ImageDraw.Draw(page)
+    draw.rectangle((0, 0, 803, 503), outline=(240, 240, 240), width=2)
+    for line in ((390, 165, 364, 323), (390, 165, 451, 331), (312, 228, 527, 229)):
+        draw.line(line, "black", width)
+    assert reader.read(np.asarray(page)).text == "A"
+
+
 @pytest.mark.parametrize("face", ["DejaVuSans-Bold", "DejaVuSerif-Bold"])
 @pytest.mark.parametrize("character", "BDOPQRA")
 def test_a_bold_letter_in_a_small_picture_is_no_note(character, face, reader):
