@@ -27,22 +27,23 @@ MOST = 0.98  # of the picture that is sheet
 PART = 0.05  # of what looks like one sheet that another may be beside it
 CONVEX = 0.8  # of its convex hull that a sheet fills; a torn one has less than 1
 FAINT, WRITTEN = 0.08, 0.002  # contrast of ink on it, and how much of it is ink at least: a letter may fill a picture
-INKED = 0.4  # of a sheet that is ink at most; bright writing on the dark has as much dark between its strokes
+INKED = 0.3  # of a sheet that is ink at most; bright writing on the dark has as much dark between its strokes
 COLOURS, KMEANS = 5, 1  # by which table, paper and what else there is are told apart, and how well,
 SMALLEST, LARGEST, SAME = 0.012, 0.7, 0.004  # of the picture that a note of one of them is, and two that are one,
 SOLID, PIECES = 0.75, 10  # of its convex hull that it fills, and how much lies on it at most, seen from here,
 FULL, APART = 0.8, 16.0  # of it that is ink at most, swollen, and of 255, how much another colour there is around it,
 NOTES = 3  # and how many are looked at, each of which costs a reading
 BOARD_LEAST, BOARD_INKED = 0.3, 0.6  # of a dark board,
-RECTANGLE = 0.95  # of whose bounding box more is filled than a letter fills
+BOARD, SIGN = 0.95, 0.88  # of the rectangle around it that a board, or a smaller one, fills; most letters fill less
 
 
 class _Seen(NamedTuple):
-    """small: the picture, float (height, width, 3), a pixel for factor x factor. sheet: bool (height, width)."""
+    """small: the picture, float32 (height, width, 3), or its negative. sheet: bool (height, width). dark: a board."""
 
     small: np.ndarray
     sheet: np.ndarray
     window: int
+    dark: bool
 
 
 def is_drawing(pixels: np.ndarray) -> bool:
@@ -64,19 +65,29 @@ def on_paper(pixels: np.ndarray) -> np.ndarray:
     """
     if is_drawing(pixels):
         return pixels
-    if seen := _sheet(pixels, LEAST[0], INKED):
+    if seen := _sheet(pixels, dark=False):
         return _endless(pixels, seen)
     if (pixels[::8, ::8] < 160).mean() < BOARD_LEAST * (1.0 - BOARD_INKED):
         return pixels  # so little of it is dark that there is no board, which need not be looked for
-    negative = 255 - pixels
-    if (seen := _sheet(negative, BOARD_LEAST, BOARD_INKED)) and _box_filled(seen.sheet) > RECTANGLE:
-        return 255 - _endless(negative, seen)
-    return pixels
+    seen = _sheet(pixels, dark=True)
+    return _endless(pixels, seen) if seen and _filled(seen.sheet) > BOARD else pixels
 
 
 def perhaps_on_paper(pixels: np.ndarray) -> list[np.ndarray]:
-    """Pages likewise, (height, width, 3), of each patch of a colour that may be a note or bold letter, larger first."""
-    small, window = _small(pixels)
+    """Pages likewise, (height, width, 3), of each patch of a colour that may be a note or bold letter, larger first.
+
+    A dark one with bright writing on it is a sign, if it is about a rectangle; in a small picture it is a letter.
+    """
+    found = _notes(pixels, dark=False)
+    if max(pixels.shape) >= PHOTO:
+        found += [sign for sign in _notes(pixels, dark=True) if _filled(sign.sheet) > SIGN]
+    found.sort(key=lambda seen: seen.sheet.sum(), reverse=True)
+    return [_endless(pixels, seen) for seen in found[:NOTES]]
+
+
+def _notes(pixels: np.ndarray, dark: bool) -> list[_Seen]:
+    """What may be a note for all of its form, larger first; the same but once."""
+    small, window = _small(pixels, dark)
     if min(small.shape[:2]) < 4 * EDGE:
         return []
     bright = smoothed(small.mean(axis=2), 1.0)
@@ -93,7 +104,7 @@ def perhaps_on_paper(pixels: np.ndarray) -> list[np.ndarray]:
             found.append(sheet)
     found.sort(key=np.sum, reverse=True)
     found = [sheet for i, sheet in enumerate(found) if not any((sheet ^ other).mean() < SAME for other in found[:i])]
-    return [_endless(pixels, _Seen(small, sheet, window)) for sheet in found[:NOTES]]
+    return [_Seen(small, sheet, window, dark) for sheet in found]
 
 
 def _patches(paper: np.ndarray) -> Iterator[np.ndarray]:
@@ -121,28 +132,32 @@ def _endless(pixels: np.ndarray, seen: _Seen) -> np.ndarray:
     paper = _mean_within(seen.small, inner, seen.window)
     nearest = ndimage.distance_transform_edt(~inner, return_distances=False, return_indices=True)
     paper, kept = (_enlarged(part, pixels) for part in (paper[tuple(nearest)], 255.0 * inner))
-    return np.where(kept[..., None] > 127, pixels, paper)
+    return np.where(kept[..., None] > 127, pixels, 255 - paper if seen.dark else paper)
 
 
-def _box_filled(sheet: np.ndarray) -> float:
-    """How much of its bounding box a sheet, bool (height, width), is."""
-    rows, columns = sheet.any(axis=1).sum(), sheet.any(axis=0).sum()
-    return float(sheet.sum() / (rows * columns))
+def _filled(sheet: np.ndarray) -> float:
+    """How much of the smallest rectangle around it, turned by any angle, a sheet, bool (height, width), is."""
+    turns = np.deg2rad(np.arange(0.0, 180.0, 3.0))
+    across = 1.0 + np.ptp(np.argwhere(_outline(sheet)) @ np.stack([np.cos(turns), np.sin(turns)]), axis=0)
+    return float(sheet.sum() / (across[:30] * across[30:]).min())
 
 
-def _small(pixels: np.ndarray) -> tuple[np.ndarray, int]:
-    """The picture as a sheet is looked for in it, float32 (height, width, 3), and the window that letters fit in."""
-    small = np.asarray(Image.fromarray(pixels).reduce(-(-max(pixels.shape) // SIDE)), np.float32)
-    return small, 2 * (max(small.shape) // (2 * LETTER)) + 1
+def _small(pixels: np.ndarray, dark: bool) -> tuple[np.ndarray, int]:
+    """The picture as a sheet is looked for in it, float32 (height, width, 3), and the window that letters fit in.
 
-
-def _sheet(pixels: np.ndarray, least: float, inked: float) -> _Seen | None:
-    """The bright, compact region with a sharp edge, ink included; None if there is none.
-
-    Wood may be as bright as paper in one colour, but is not in all. least: of the picture that it is. inked: of it that
-    is ink at most.
+    dark: where the sheet is, whose negative is looked at.
     """
-    small, window = _small(pixels)
+    small = np.asarray(Image.fromarray(pixels).reduce(-(-max(pixels.shape) // SIDE)), np.float32)
+    return 255.0 - small if dark else small, 2 * (max(small.shape) // (2 * LETTER)) + 1
+
+
+def _sheet(pixels: np.ndarray, dark: bool) -> _Seen | None:
+    """The bright, compact region with a sharp edge, ink included; None if there is none. dark: of the negative.
+
+    Wood may be as bright as paper in one colour, but is not in all.
+    """
+    least, most = (BOARD_LEAST, BOARD_INKED) if dark else (LEAST[0], INKED)
+    small, window = _small(pixels, dark)
     red, green, blue = np.moveaxis(small, 2, 0)
     bright = smoothed(np.minimum(np.minimum(red, green), blue), 1.0)
     paper = _without_ink(bright, window)
@@ -153,13 +168,13 @@ def _sheet(pixels: np.ndarray, least: float, inked: float) -> _Seen | None:
     if not least <= sheet.mean() <= MOST or not core.any():
         return None
     written = _inked(bright, paper, core)
-    if not WRITTEN <= written <= inked or sheet.sum() < CONVEX * convex_hull_image(sheet).sum():
+    if not WRITTEN <= written <= most or sheet.sum() < CONVEX * convex_hull_image(sheet).sum():
         return None
     seen = sheet & ~_inside(sheet, 1)
     falls, open_ = _falls(paper, sheet), int(seen.sum() < SEEN * _outline(sheet).sum())
     shaded = open_ and np.median(paper[~sheet]) >= DARKER * np.median(paper[sheet])
     large = sheet.mean() >= LEAST[open_ or max(pixels.shape) < PHOTO]
-    return _Seen(small, sheet, window) if large and falls > FALLS[open_] and not shaded else None
+    return _Seen(small, sheet, window, dark) if large and falls > FALLS[open_] and not shaded else None
 
 
 def _inked(bright: np.ndarray, paper: np.ndarray, where: np.ndarray) -> float:

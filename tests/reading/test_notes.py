@@ -51,16 +51,27 @@ def test_a_small_note_in_a_small_picture_is_no_letter(index, reader):
     assert reader.read(picture).text == text
 
 
-@pytest.mark.parametrize("size", [80, 95])
-def test_a_note_full_of_bold_lines_is_found_on_a_dark_table(size, reader):
+@pytest.mark.parametrize(("paper", "table", "ink"), [(224, 55, 45), (240, 190, 90), (50, 200, 235)])
+@pytest.mark.parametrize(("size", "leading"), [(60, 1.7), (80, 1.1), (95, 1.1)])
+def test_a_label_or_sign_full_of_bold_lines_is_found(size, leading, paper, table, ink, reader):
     lines = ["COUNTRY", "NUMBER", "STREET"]
-    picture = Image.new("RGB", (1366, 1126), (50, 58, 52))
+    picture = Image.new("RGB", (1366, 1126), (table,) * 3)
     draw, font = ImageDraw.Draw(picture), font_of("DejaVuSans-Bold", size)
-    wide, high = max(font.getlength(line) for line in lines), 1.1 * size
-    draw.rectangle((300, 480, 340 + wide, 520 + 3 * high), PAPER)
+    wide, high = max(font.getlength(line) for line in lines), leading * size
+    draw.rectangle((300, 480, 340 + wide, 520 + 3 * high), (paper,) * 3)
     for number, line in enumerate(lines):
-        draw.text((320, 500 + number * high), line, (45, 45, 45), font)
+        draw.text((320, 500 + number * high), line, (ink,) * 3, font)
     assert reader.read(grainy(np.asarray(picture))).text.split() == lines
+
+
+@pytest.mark.parametrize(("character", "side"), [("O", 700), ("Q", 700), ("B", 300)])
+def test_a_bold_letter_is_no_sign(character, side, reader):
+    picture = Image.new("RGB", (side, side), (235, 235, 235))
+    font = font_of("DejaVuSans-Bold", round(0.75 * side))
+    ImageDraw.Draw(picture).text((side / 2, side / 2), character, (40, 40, 40), font, anchor="mm")
+    pages = perhaps_on_paper(grainy(np.asarray(picture)))
+    assert not any(page.mean() < 128 and page.max() > 180 for page in pages)  # bright writing on the dark
+    assert reader.read(grainy(np.asarray(picture))).text == character
 
 
 @pytest.mark.parametrize("width", [1, 2])

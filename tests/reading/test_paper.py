@@ -85,7 +85,7 @@ def test_neither_a_sheet_nor_grain_is_looked_for_in_a_drawing(monkeypatch):
     def looked_for(pixels):
         raise AssertionError("it was")
 
-    monkeypatch.setattr(page_module, "_sheet", lambda pixels, least, inked: looked_for(pixels))
+    monkeypatch.setattr(page_module, "_sheet", lambda pixels, dark: looked_for(pixels))
     monkeypatch.setattr(ink_module, "_grain", looked_for)
     for index in range(20):
         drawing = np.asarray(pictures.letter(0, index, source="strokes").image.convert("RGB"))
