@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from .interop.estimator import LetterClassifier as LetterClassifier
     from .nn.network import Network as Network
     from .reading.eyes import load_letters as load_letters
-    from .reading.reader import Letter as Letter
-    from .reading.reader import Reading as Reading
     from .reading.reader import read as read
+    from .reading.reading import Letter as Letter
+    from .reading.reading import Reading as Reading
     from .training.checkpoint import load as load
     from .training.loop import fit as fit
     from .training.tuning import fine_tune as fine_tune
@@ -28,10 +28,10 @@ _HOMES = {
     "Examples": "data.letters",
     "LettergpuError": "errors",
     "device": "backends.libraries",
-    "Letter": "reading.reader",
+    "Letter": "reading.reading",
     "LetterClassifier": "interop.estimator",
     "Network": "nn.network",
-    "Reading": "reading.reader",
+    "Reading": "reading.reading",
     "fine_tune": "training.tuning",
     "fit": "training.loop",
     "load": "training.checkpoint",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..data.letters import Examples
     from ..nn.network import Network
     from ..reading.pictures import Page
-    from ..reading.reader import Reading
+    from ..reading.reading import Reading
     from ..study.writing import Findings
     from ..training.runs import Run
 

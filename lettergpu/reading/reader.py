@@ -5,7 +5,7 @@ lettergpu.read("note.jpg").text
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
@@ -25,62 +25,24 @@ from .normalise import as_the_report_did, has_emnists_form
 from .order import box_back
 from .page import PHOTO, is_drawing, on_paper, perhaps_on_paper
 from .pictures import Page, open_page
+from .reading import Letter, Reading
 from .rules import without_rules
 from .sheet import Glyph
 from .spans import LEAST, LETTER, MOST, Judge
 
 FORMS = ("auto", "single", "text")
-SURER = 0.1  # mean log probability by which another way to see a text has to be better: any ink looks like letters
-WIDER = 1.5  # times as many letters side by side where a picture that lies on its side is turned right
-LINED = 4.0  # as many, from which on it does not lie on its side
+SURER = 0.1  # mean log probability by which another way to see letters has to be better: any ink looks like letters
+STAYS = 0.8  # by how much a text that is turned has to stand more upright
+FEWER = 0.6  # times as many letters, or more, that are found in what is turned right
+LINED = 4.0  # letters side by side, from which on a picture does not lie on its side
 WIDE = 2.5  # heights: what is no wider may be one letter, such as an m
 PLAIN, MORE = (-0.5, 2.0), 0.4  # how likely no letter and a plain one is; by what a note has to beat the whole picture
 MANY = 300  # letters: a page that has more is not read in other ways, too
-ENOUGH = 8  # letters to tell by; where each is a line of its own, 2
+ENOUGH = 8  # letters to tell by
 BINARIZERS = (*THRESHOLDS, "kmeans")
 JOINED = 0.4  # of a text's width that hangs together over several letters, from which on it is read badly
 WARNING = "much of the ink hangs together over several letters: joined-up writing is not read"
 Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Letter:
-    """A letter read.
-
-    box: left, top, right, bottom in pixels of the picture, upright. top: the likeliest letters with their
-    probabilities, likeliest first. image: uint8 (28, 28), in EMNIST's form. seen: likewise, what the network saw of it.
-    """
-
-    box: tuple[int, int, int, int]
-    top: tuple[tuple[str, float], ...]
-    image: np.ndarray
-    seen: np.ndarray
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What stands in a picture. text: the likeliest letters, words apart by a space, lines by a line feed.
-
-    turned: by how many degrees counter-clockwise the picture was turned to read it, 0, 90, 180 or 270. The boxes are
-    the picture's as it was given. warning: a sentence that says why not to believe it, or nothing.
-    """
-
-    text: str
-    letters: tuple[Letter, ...]
-    turned: int = 0
-    warning: str = ""
-
-    def table(self) -> dict[str, Any]:
-        """The reading as JSON holds it, without images."""
-        return {
-            "text": self.text,
-            "turned": self.turned,
-            "warning": self.warning,
-            "letters": [
-                {"box": list(letter.box), "top": [{"letter": name, "probability": p} for name, p in letter.top]}
-                for letter in self.letters
-            ],
-        }
 
 
 class Reader:
@@ -160,21 +122,25 @@ class Reader:
         self, reading: Reading, ink: Ink, find: Callable[[Ink], Found], shape: Shape, size: Shape, top: int
     ) -> Reading:
         """What is read of the ink if it is turned by quarters, where that is surer; else what was read of it."""
-        ways = _ways(reading)
-        surest = _surety(reading) + (SURER if 2 in ways else 0.0)  # a line a letter is doubt enough
-        for quarters in ways:
+        most = self._upright(reading) + STAYS
+        for quarters in _ways(reading):
             step = -1 if quarters % 2 else 1
             try:
                 turned = find(replace(ink, share=np.rot90(ink.share, quarters)))
                 other = self._answer(turned, shape[::step], size[::step], top)
             except LettergpuError:
                 continue
-            if quarters % 2 and _in_a_line(other) < WIDER * _in_a_line(reading):
+            times = len(other.letters) / len(reading.letters)
+            if times < FEWER or (quarters == 2 and times > 1.0 / FEWER):  # dots, taken off their stems
                 continue
-            if _surety(other) > surest and len(other.letters) >= len(reading.letters) / 2:
+            if (says := self._upright(other)) > most:
                 back = [replace(letter, box=box_back(letter.box, size, quarters)) for letter in other.letters]
-                reading, surest = replace(other, letters=tuple(back), turned=90 * quarters), _surety(other)
+                reading, most = replace(other, letters=tuple(back), turned=90 * quarters), says
         return reading
+
+    def _upright(self, reading: Reading) -> float:
+        """What tells a text that stands upright: plain letters, surely named, many side by side."""
+        return float(self._likely(reading).clip(*PLAIN).mean()) + 4.0 * _surety(reading) + np.log(_in_a_line(reading))
 
     def _on_its_sheet(self, pixels: np.ndarray, seen: Callable[[np.ndarray], Reading]) -> Reading:
         """What is read of all of the picture, or of what may be a note in it, where that says more."""
@@ -277,12 +243,9 @@ def _in_a_line(reading: Reading) -> float:
 
 def _ways(reading: Reading) -> tuple[int, ...]:
     """The quarters by which a picture may have to be turned, after what was read of it."""
-    count = len(reading.letters)
-    if reading.text.count("\n") == count - 1 and count >= 2:
-        return 1, 3
-    if not ENOUGH <= count <= MANY or _surety(reading) > -SURER:
+    if not 2 <= len(reading.letters) <= MANY:
         return ()
-    return (1, 2, 3) if _in_a_line(reading) < LINED else (2,)
+    return (1, 2, 3) if _in_a_line(reading) < LINED else (2,) if _surety(reading) < -SURER else ()
 
 
 def _alone(glyph: Glyph) -> Found:

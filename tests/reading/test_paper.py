@@ -238,29 +238,6 @@ def test_where_neither_side_is_ink_it_is_said(monkeypatch):
         find_ink(np.full((90, 70, 3), 128, np.uint8))
 
 
-@pytest.mark.parametrize("quarters", [1, 2, 3])
-def test_a_note_on_its_side_or_head_is_turned_and_its_boxes_are_not(quarters, reader):
-    upright = np.concatenate([np.pad(written(i)[0], ((0, 0), (0, 900)), "edge")[:, :900] for i in (0, 1, 3)])
-    expected = reader.read(upright, form="text")
-    found = reader.read(np.ascontiguousarray(np.rot90(upright, -quarters)), form="text")
-    assert (found.text, found.turned, expected.turned) == (expected.text, 90 * quarters, 0)
-    assert found.table()["turned"] == 90 * quarters
-    corners = np.zeros(upright.shape)
-    for left, top, right, bottom in (letter.box for letter in expected.letters):
-        corners[top:bottom, left:right] += 1
-    again = np.zeros(upright.shape if quarters == 2 else upright.shape[::-1])
-    for left, top, right, bottom in (letter.box for letter in found.letters):
-        again[top:bottom, left:right] += 1
-    assert np.abs(np.rot90(corners, -quarters) - again).mean() < 0.02
-
-
-@pytest.mark.parametrize("quarters", [1, 3])
-def test_a_short_word_on_its_side_has_a_line_a_letter(quarters, reader):
-    upright, text = written(3)
-    found = reader.read(np.ascontiguousarray(np.rot90(upright, -quarters)), form="text")
-    assert (found.text, found.turned) == (text, 90 * quarters)
-
-
 def joined_up():
     """Two words of loops that a pen made without being lifted."""
     board = Image.new("L", (900, 300), 240)
@@ -278,7 +255,3 @@ def test_joined_up_writing_is_warned_of(reader):
     assert found.table()["warning"] == found.warning
     assert reader.read(joined_up(), form="single").warning == ""
     assert reader.read(np.asarray(written(0)[0].convert("RGB")), form="text").warning == ""
-
-
-def test_what_is_read_with_little_doubt_is_not_turned(reader):
-    assert reader.read(np.asarray(written(0)[0].convert("RGB")), form="text").turned == 0

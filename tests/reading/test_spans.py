@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from lettergpu.reading import layout
-from lettergpu.reading import reader as reader_module
 from lettergpu.reading.cuts import fragments_of
 from lettergpu.reading.ink import find_ink
 from lettergpu.reading.reader import Reader
@@ -269,19 +268,6 @@ def test_a_board_on_a_white_page_is_what_is_written_on(reader):
     page = Image.new("RGB", (board.width + 60, board.height + 60), "white")
     page.paste(board, (30, 30))
     assert reader.read(page).text == "BOARD"
-
-
-def test_a_picture_is_not_laid_on_its_side_where_fewer_letters_stand_beside_each_other_then(reader, monkeypatch):
-    """Round letters are read as surely on their side; how they stand tells which way is up."""
-    image = Image.new("L", (460, 560), "white")
-    for number in range(12):
-        x, y = 60 + 150 * (number % 3), 50 + 130 * (number // 3)
-        ImageDraw.Draw(image).ellipse((x, y, x + 50, y + 60), outline=0, width=6)
-    assert reader.read(image).turned == 0
-    surety = iter([-1.0, -0.5, -0.5, -0.5, -0.5, -0.5, -0.5])  # in doubt as it lies, and surer in any other way
-    monkeypatch.setattr(reader_module, "_surety", lambda reading: next(surety))
-    monkeypatch.setattr(reader_module, "_ways", lambda reading: (1, 2, 3))
-    assert reader.read(image).turned == 180
 
 
 def test_words_from_left_to_right(reader):

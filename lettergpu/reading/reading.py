@@ -1,0 +1,46 @@
+"""What was read of a picture: its letters, where they stand, and how sure that is; as Python has it and JSON."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A letter read.
+
+    box: left, top, right, bottom in pixels of the picture, upright. top: the likeliest letters with their
+    probabilities, likeliest first. image: uint8 (28, 28), in EMNIST's form. seen: likewise, what the network saw of it.
+    """
+
+    box: tuple[int, int, int, int]
+    top: tuple[tuple[str, float], ...]
+    image: np.ndarray
+    seen: np.ndarray
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What stands in a picture. text: the likeliest letters, words apart by a space, lines by a line feed.
+
+    turned: by how many degrees counter-clockwise the picture was turned to read it, 0, 90, 180 or 270. The boxes are
+    the picture's as it was given. warning: a sentence that says why not to believe it, or nothing.
+    """
+
+    text: str
+    letters: tuple[Letter, ...]
+    turned: int = 0
+    warning: str = ""
+
+    def table(self) -> dict[str, Any]:
+        """The reading as JSON holds it, without images."""
+        return {
+            "text": self.text,
+            "turned": self.turned,
+            "warning": self.warning,
+            "letters": [
+                {"box": list(letter.box), "top": [{"letter": name, "probability": p} for name, p in letter.top]}
+                for letter in self.letters
+            ],
+        }
