@@ -33,6 +33,13 @@ class Page:
     size: tuple[int, int]
     name: str
 
+    def within(self, rows: slice, columns: slice) -> tuple["Page", tuple[int, int]]:
+        """The page of these of its pixels, and its place in the original: left, top."""
+        across, down = (long / seen for long, seen in zip(self.size, self.pixels.shape[1::-1], strict=True))
+        left, right = round(columns.start * across), round(columns.stop * across)
+        top, bottom = round(rows.start * down), round(rows.stop * down)
+        return Page(self.pixels[rows, columns], (right - left, bottom - top), self.name), (left, top)
+
 
 def open_page(source: str | Path | bytes | IO[bytes] | Image.Image | Any) -> Page:
     """The page in an image file (its path, content or open file), a Pillow image or an array.

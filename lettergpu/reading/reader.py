@@ -23,7 +23,7 @@ from .layout import Found, find_letters, in_one_piece, single_letter
 from .lexicon import lexicon_of
 from .normalise import as_the_report_did, has_emnists_form
 from .order import box_back
-from .page import PHOTO, is_drawing, on_paper, perhaps_on_paper
+from .page import PHOTO, is_drawing, on_paper, perhaps_on_paper, within_frame
 from .pictures import Page, open_page
 from .reading import Letter, Reading
 from .rules import without_rules
@@ -98,6 +98,11 @@ class Reader:
             return self._answer(_alone(_whole(page, as_the_report_did(page.pixels))), shape, size, top)
         if form != "text" and size == (SIDE, SIDE) and has_emnists_form(page.pixels):
             return self._answer(_alone(_whole(page, page.pixels[..., 0])), shape, size, top)
+
+        if box := within_frame(page.pixels):
+            inner, (left, above) = page.within(*box)
+            how: dict[str, Any] = {"form": form, "binarize": binarize, "top": top, "lexicon": lexicon}
+            return self.read(inner, context=context, **how).moved(left, above)
 
         def find(ink: Ink) -> Found:
             return find_letters(ink, self.judge, words, language)

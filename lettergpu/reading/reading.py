@@ -1,6 +1,7 @@
 """What was read of a picture: its letters, where they stand, and how sure that is; as Python has it and JSON."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,12 @@ class Reading:
     letters: tuple[Letter, ...]
     turned: int = 0
     warning: str = ""
+
+    def moved(self, left: int, top: int) -> "Reading":
+        """The same, of a picture that has so many pixels more on its left and above."""
+        by = left, top, left, top
+        letters = [replace(letter, box=tuple(map(add, letter.box, by))) for letter in self.letters]
+        return replace(self, letters=tuple(letters))
 
     def table(self) -> dict[str, Any]:
         """The reading as JSON holds it, without images."""
