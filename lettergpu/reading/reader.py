@@ -26,7 +26,7 @@ from .order import box_back
 from .page import PHOTO, is_drawing, on_paper, perhaps_on_paper, within_frame
 from .pictures import Page, open_page
 from .reading import Letter, Reading
-from .rules import without_rules
+from .rules import without_boxes, without_rules
 from .sheet import Glyph
 from .spans import LEAST, LETTER, MOST, Judge
 
@@ -118,7 +118,7 @@ class Reader:
             return self._turned(reading, ink, find, shape, size, top)
 
         def seen(paper: np.ndarray) -> Reading:
-            ink = find_ink(paper, binarize)
+            ink = without_boxes(find_ink(paper, binarize))
             return self._fullest(*_tried(look, [ink, *without_rules(ink)]))
 
         return self._on_its_sheet(page.pixels, seen)

@@ -3,6 +3,7 @@
 They are found by the Hough transform (Duda and Hart 1972, "Use of the Hough transformation to detect lines and curves
 in pictures") of what is thin, and taken away where no stroke crosses them, as staff lines are out of music (Dalitz et
 al. 2008, "A comparative study of staff removal algorithms"). A crossbar may look like one: whoever reads tries both.
+Boxes that are drawn around letters are taken away, too: by themselves they are an I or O.
 """
 
 from dataclasses import replace
@@ -11,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.transform import hough_line, hough_line_peaks
 
+from .filters import grown, stroke_width
 from .ink import Ink
 
 THICK = 1.5  # strokes: what is thicker is no rule
@@ -20,6 +22,8 @@ COVERED = 0.5  # and of the page's width or height; of the page itself less
 STROKES = 1.6  # times as thick as a rule is where no stroke crosses it
 MOST = 100  # rules each way
 ENOUGH = 400  # places across a page to see a rule by
+ROOM, SIDE = 4.0, 0.08  # strokes: a box is as wide and high at least; and how far within it, of that, a side may lean
+CLOSED, THIN = 0.9, 0.35  # of each of its sides that there is at least; and of all the box that its lines are at most
 
 
 def without_rules(ink: Ink) -> list[Ink]:
@@ -67,3 +71,23 @@ def _runs(mask: np.ndarray) -> np.ndarray:
     number = np.cumsum(np.diff(columns, prepend=False) & columns)
     lengths = np.bincount(number * columns)[number] * columns
     return np.asarray(lengths.reshape(mask.shape[1], -1)[:, 1:].T)
+
+
+def without_boxes(ink: Ink) -> Ink:
+    """The ink without thin boxes that are drawn around some of it, each by itself; as it is where there are none."""
+    labels, count = ndimage.label(ink.mask, np.ones((3, 3)))
+    boxes = np.zeros(count + 1, bool)
+    for number, place in enumerate(ndimage.find_objects(labels), 1):
+        here = labels[place]
+        if min(here.shape) < ROOM * ink.stroke:
+            continue
+        own = here == number
+        high, wide = (max(1, round(SIDE * length)) for length in own.shape)
+        sides = own[:high].any(axis=0), own[-high:].any(axis=0), own[:, :wide].any(axis=1), own[:, -wide:].any(axis=1)
+        if own.mean() < THIN and min(side.mean() for side in sides) > CLOSED:
+            inside = ndimage.binary_fill_holes(own) & (here > 0) & ~own
+            boxes[number] = inside.sum() > (ROOM * ink.stroke) ** 2 / 4.0
+    if not boxes.any():
+        return ink
+    share = np.where(grown(boxes[labels], 2), np.float32(0.0), ink.share)
+    return replace(ink, share=share, stroke=max(1.0, stroke_width(share >= 0.5)))

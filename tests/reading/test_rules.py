@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lettergpu.reading.ink import Ink
 from lettergpu.reading.reader import Reader
-from lettergpu.reading.rules import rules_of, without_rules
+from lettergpu.reading.rules import rules_of, without_boxes, without_rules
 
 STROKE = 7
 
@@ -68,6 +68,39 @@ def test_bars_across_the_page_are_a_letter_where_that_says_more(text, reader):
         ImageDraw.Draw(image).line(bar, "black", 9)
     noise = np.random.default_rng(0).normal(0, 1.0, (500, 500, 1))
     assert reader.read((np.asarray(image) * 0.9 + 10 + noise).astype(np.uint8)).text == text
+
+
+def boxed(text, width, tilt=0.0, apart=90):
+    """Each letter in a box of its own."""
+    image = Image.new("RGB", (40 + apart * len(text), 150), "white")
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.truetype(next(file for file in FACES if "DejaVuSans.ttf" in str(file)), 50)
+    for number, letter in enumerate(text):
+        left = 30 + apart * number
+        draw.rectangle((left, 30, left + 70, 110), outline=(60, 60, 60), width=width)
+        draw.text((left + 35, 70), letter, "black", font, anchor="mm")
+    return image.rotate(tilt, expand=True, fillcolor="white")
+
+
+@pytest.mark.parametrize("width", [1, 3, 6])
+@pytest.mark.parametrize(("text", "tilt"), [("K", 0.0), ("G", 3.0), ("FORMS", 0.0), ("BLUE", -2.0)])
+def test_letters_in_boxes_are_read_without_them(text, tilt, width, reader):
+    assert reader.read(boxed(text, width, tilt)).text.replace(" ", "") == text
+
+
+@pytest.mark.parametrize("apart", [70, 73])
+def test_boxes_may_share_their_sides(apart, reader):
+    assert reader.read(boxed("HAND", 3, apart=apart)).text.replace(" ", "") == "HAND"
+
+
+@pytest.mark.parametrize("inside", ["", "bar", "speck"])
+def test_a_letter_as_square_as_a_box_stays(inside):
+    share = np.zeros((120, 120), np.float32)
+    share[20:100, 25:95] = 1.0
+    share[25:95, 30:90] = 0.0  # an O of a display
+    share[{"bar": np.s_[56:61, 30:90], "speck": np.s_[58:66, 50:58], "": np.s_[:0]}[inside]] = 1.0  # or a B, or dotted
+    ink = Ink(share, 5.0, 1.0)
+    assert without_boxes(ink) is ink
 
 
 def test_ink_without_rules_is_as_it_was():
