@@ -3,7 +3,7 @@
 They are found by the Hough transform (Duda and Hart 1972, "Use of the Hough transformation to detect lines and curves
 in pictures") of what is thin, and taken away where no stroke crosses them, as staff lines are out of music (Dalitz et
 al. 2008, "A comparative study of staff removal algorithms"). A crossbar may look like one: whoever reads tries both.
-Boxes that are drawn around letters are taken away, too: by themselves they are an I or O.
+Boxes and circles that are drawn around letters are taken away, too: by themselves they are an I or O.
 """
 
 from dataclasses import replace
@@ -23,7 +23,9 @@ STROKES = 1.6  # times as thick as a rule is where no stroke crosses it
 MOST = 100  # rules each way
 ENOUGH = 400  # places across a page to see a rule by
 ROOM, SIDE = 4.0, 0.08  # strokes: a box is as wide and high at least; and how far within it, of that, a side may lean
+ROUND, TALL = 0.7, 0.4  # of its box that a circle fills; and of its height, what is in it: more than a Q has in it
 CLOSED, THIN = 0.9, 0.35  # of each of its sides that there is at least; and of all the box that its lines are at most
+LOOKED = 4.0  # pages of boxes within each other that are looked at, the largest first
 
 
 def without_rules(ink: Ink) -> list[Ink]:
@@ -74,20 +76,30 @@ def _runs(mask: np.ndarray) -> np.ndarray:
 
 
 def without_boxes(ink: Ink) -> Ink:
-    """The ink without thin boxes that are drawn around some of it, each by itself; as it is where there are none."""
+    """The ink without thin boxes and circles that are drawn around some of it; as it is where there are none."""
     labels, count = ndimage.label(ink.mask, np.ones((3, 3)))
     boxes = np.zeros(count + 1, bool)
-    for number, place in enumerate(ndimage.find_objects(labels), 1):
-        here = labels[place]
-        if min(here.shape) < ROOM * ink.stroke:
-            continue
-        own = here == number
-        high, wide = (max(1, round(SIDE * length)) for length in own.shape)
-        sides = own[:high].any(axis=0), own[-high:].any(axis=0), own[:, :wide].any(axis=1), own[:, -wide:].any(axis=1)
-        if own.mean() < THIN and min(side.mean() for side in sides) > CLOSED:
-            inside = ndimage.binary_fill_holes(own) & (here > 0) & ~own
-            boxes[number] = inside.sum() > (ROOM * ink.stroke) ** 2 / 4.0
+    places = dict(enumerate(ndimage.find_objects(labels), 1))
+    left = LOOKED * labels.size
+    for number in sorted(places, key=lambda number: labels[places[number]].size, reverse=True):
+        here = labels[places[number]]
+        if min(here.shape) >= ROOM * ink.stroke and (left := left - here.size) > 0:
+            boxes[number] = _surrounds(here == number, (here > 0) & (here != number), ink.stroke)
     if not boxes.any():
         return ink
     share = np.where(grown(boxes[labels], 2), np.float32(0.0), ink.share)
     return replace(ink, share=share, stroke=max(1.0, stroke_width(share >= 0.5)))
+
+
+def _surrounds(own: np.ndarray, other: np.ndarray, stroke: float) -> bool:
+    """Whether one piece of ink is a box or circle around some of the other, bool (height, width) where the one is."""
+    letter = (ROOM * stroke) ** 2 / 4.0  # pixels of ink
+    if own.mean() > THIN or other.sum() < letter:
+        return False
+    filled = ndimage.binary_fill_holes(own)
+    inside = filled & other
+    high, wide = (max(1, round(SIDE * length)) for length in own.shape)
+    sides = own[:high].any(axis=0), own[-high:].any(axis=0), own[:, :wide].any(axis=1), own[:, -wide:].any(axis=1)
+    if min(side.mean() for side in sides) > CLOSED:
+        return bool(inside.sum() > letter)
+    return bool(filled.mean() > ROUND and inside.any(axis=1).mean() > TALL)

@@ -93,6 +93,27 @@ def test_boxes_may_share_their_sides(apart, reader):
     assert reader.read(boxed("HAND", 3, apart=apart)).text.replace(" ", "") == "HAND"
 
 
+@pytest.mark.parametrize("text", ["K", "Q", "DAY"])
+def test_what_is_in_a_circle_is_read_without_it(text, reader):
+    image = Image.new("RGB", (300, 220), "white")
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.truetype(next(file for file in FACES if "DejaVuSans.ttf" in str(file)), 80)
+    draw.text((150, 110), text, "black", font, anchor="mm")
+    left, top, right, bottom = draw.textbbox((150, 110), text, font, anchor="mm")
+    wide, high = 0.8 * (right - left), 0.8 * (bottom - top)
+    draw.ellipse((150 - wide, 110 - high, 150 + wide, 110 + high), outline=(60, 60, 60), width=4)
+    assert reader.read(image).text == text
+
+
+def test_a_round_letter_with_a_tail_in_it_stays():
+    image = Image.new("L", (120, 120), 0)
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((20, 20, 100, 100), outline=255, width=6)
+    draw.line((64, 66, 80, 82), 255, 6)  # a Q's, apart from its ring
+    ink = Ink(np.asarray(image, np.float32) / 255, 6.0, 1.0)
+    assert without_boxes(ink) is ink
+
+
 @pytest.mark.parametrize("inside", ["", "bar", "speck"])
 def test_a_letter_as_square_as_a_box_stays(inside):
     share = np.zeros((120, 120), np.float32)
