@@ -7,6 +7,7 @@
     pale     pale colours on white, light and dim ones on black, of one colour or each letter of its own; no camera
     camera   a sheet with the table round it, by a camera of 160x120 to 320x240 pixels, JPEG of low quality
     marks    punctuation and digits between the letters
+    label    a printed label full of close lines on a table, half of the time a dark sign with bright print
 
 A picture is a function of (seed, kind, index) alone.
 """
@@ -33,6 +34,7 @@ MARKS = ".,:;!?-/()'&+=23456789"  # of digits those that no letter is drawn like
 NOTE = replace(LEVELS[3], height=(24, 70), turn=8, pen=(0.06, 0.13), light_on_dark=0, lines=0.25, contrast=(0.75, 1))
 PENCIL = replace(LEVELS[2], pen=(0.04, 0.09), colours=0, light_on_dark=0, lines=0.3, contrast=(0.9, 1))
 CAMERA = replace(LEVELS[3], turn=3, pen=(0.07, 0.12), light_on_dark=0, lines=0, contrast=(0.5, 0.9), vignette=0.4)
+LABEL = replace(LEVELS[2], turn=6, colours=0, light_on_dark=0, lines=0, contrast=(0.8, 1))
 # colours on white and on black: weak ones, and such as stand beside them
 PALE = [(1, 0.85, 0.1), (0.86,) * 3, (0.95, 0.65, 0.75), (0.65, 0.8, 0.95), (0.7, 0.88, 0.65), (0.72,) * 3]
 STRONG = [(0, 0, 0), (0.75, 0, 0.1), (0, 0.1, 0.8), (0, 0.45, 0.1), (0.35, 0.2, 0.05)]
@@ -182,6 +184,20 @@ def marks(text: str, rng: np.random.Generator) -> Picture:
     return _picture(encoded(photo, level.jpeg, rng), text, boxes, sheet)
 
 
+def label(text: str, rng: np.random.Generator) -> Picture:
+    """A sign is the negative of a label."""
+    height = _height((24, 90), rng)
+    source = in_font(str(rng.choice(fonts.FACES)), str.lower if rng.random() < 0.3 else str.upper)
+    leading = height * rng.uniform(1.4, 1.9) if "\n" in text else 0.0
+    gaps = 0.08 * height, 0.15 * height
+    sheet = set_lines(text, height, gaps, lambda character: source(character, height, 0.0, rng), leading, rng)
+    sides = (0.2, 0.8)
+    table = partial(paper.around, look=str(rng.choice(["dark", "wood"])), paper=(sides, sides))
+    photo, boxes = photograph(sheet, height, LABEL, (1.5, 6), rng, table=table)
+    photo = 1 - photo if rng.random() < 0.5 else photo
+    return _picture(encoded(photo, LABEL.jpeg, rng), text, boxes, sheet)
+
+
 KINDS = {
     "note": Kind(note, (1, 3)),
     "far": Kind(partial(note, heights=(30, 110), margins=(3, 9)), (1, 3)),
@@ -190,6 +206,7 @@ KINDS = {
     "pale": Kind(pale, (1, 2)),
     "camera": Kind(camera, (1, 3)),
     "marks": Kind(marks, (1, 2), single=False),
+    "label": Kind(label, (1, 4), single=False),
 }
 
 
