@@ -1,7 +1,7 @@
 """Where in a picture there is paper: a sheet that lies on something darker, as people photograph one.
 
 What lies around it would be taken for ink, or decide which of two is the paper. It is replaced by paper, that of the
-nearest place on the sheet, so that whoever looks for ink sees a page that has no end.
+nearest place on the sheet, so that whoever looks for ink sees a page that has no end. An even frame is cut off first.
 """
 
 from collections.abc import Iterator
@@ -35,8 +35,6 @@ FULL, APART = 0.8, 16.0  # of it that is ink at most, swollen, and of 255, how m
 NOTES = 3  # and how many are looked at, each of which costs a reading
 BOARD_LEAST, BOARD_INKED = 0.3, 0.6  # of a dark board,
 BOARD, SIGN = 0.95, 0.88  # of the rectangle around it that a board, or a smaller one, fills; most letters fill less
-
-
 FRAME, SPECK = 16.0, 0.005  # of 255: how even a frame is; and how much of a row or column of it may be other
 FILLED, MOSTLY = 0.9, 0.5  # of each side of what is within, and of all of it, that is other than the frame
 FRAMED, SOFT = 100, 0.005  # pixels of the long side at least; and of it, how far what is within runs into its frame
@@ -69,10 +67,12 @@ def within_frame(pixels: np.ndarray) -> tuple[slice, slice] | None:
     White around a photo on a page, or black around a film's picture: on its sides all is other than the frame, where
     around writing there is paper. What has but one colour more may be a letter as square as a frame.
     """
+    if max(pixels.shape) < FRAMED or is_drawing(pixels):
+        return None
     ring = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).astype(np.float32)
     colour = np.median(ring, axis=0)
     even = float(np.percentile(np.abs(ring - colour).max(axis=1), 99))
-    if max(pixels.shape) < FRAMED or even > FRAME or is_drawing(pixels):
+    if even > FRAME:
         return None
     low, high = (np.clip(colour + off, 0, 255).astype(np.uint8) for off in (-even - 2, even + 2))
     other = reduce(np.logical_or, np.moveaxis((pixels < low) | (pixels > high), 2, 0))

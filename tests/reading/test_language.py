@@ -245,4 +245,4 @@ def test_a_sheet_is_read_in_its_order_unless_it_is_to_be_read_by_its_ink_alone(m
     assert reader.read(sheet, context=False).text.replace(" ", "") == "ABC"
     assert not found
     assert reader.read(sheet).text.replace(" ", "") == "ABC"
-    assert found[0] == 1  # and of what it would be, turned
+    assert found == [1, 3, 1, 3]  # lines: as it is, and turned by one quarter, two and three
