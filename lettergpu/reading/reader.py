@@ -39,6 +39,7 @@ WIDE = 2.5  # heights: what is no wider may be one letter, such as an m
 PLAIN, MORE = (-0.5, 2.0), 0.4  # how likely no letter and a plain one is; by what a note has to beat the whole picture
 MANY = 300  # letters: a page that has more is not read in other ways, too
 ENOUGH = 8  # letters to tell by
+FRAMES = 3  # around each other that are left out at most, each of which costs a look
 BINARIZERS = (*THRESHOLDS, "kmeans")
 JOINED = 0.4  # of a text's width that hangs together over several letters, from which on it is read badly
 WARNING = "much of the ink hangs together over several letters: joined-up writing is not read"
@@ -99,10 +100,8 @@ class Reader:
         if form != "text" and size == (SIDE, SIDE) and has_emnists_form(page.pixels):
             return self._answer(_alone(_whole(page, page.pixels[..., 0])), shape, size, top)
 
-        if box := within_frame(page.pixels):
-            inner, (left, above) = page.within(*box)
-            how: dict[str, Any] = {"form": form, "binarize": binarize, "top": top, "lexicon": lexicon}
-            return self.read(inner, context=context, **how).moved(left, above)
+        page, left, above = _unframed(page)
+        shape, size = page.pixels.shape[:2], page.size
 
         def find(ink: Ink) -> Found:
             return find_letters(ink, self.judge, words, language)
@@ -121,14 +120,16 @@ class Reader:
             ink = without_boxes(find_ink(paper, binarize))
             return self._fullest(*_tried(look, [ink, *without_rules(ink)]))
 
-        return self._on_its_sheet(page.pixels, seen)
+        return self._on_its_sheet(page.pixels, seen).moved(left, above)
 
     def _turned(
         self, reading: Reading, ink: Ink, find: Callable[[Ink], Found], shape: Shape, size: Shape, top: int
     ) -> Reading:
         """What is read of the ink if it is turned by quarters, where that is surer; else what was read of it."""
+        if not (ways := _ways(reading)):
+            return reading
         most = self._upright(reading) + STAYS
-        for quarters in _ways(reading):
+        for quarters in ways:
             step = -1 if quarters % 2 else 1
             try:
                 turned = find(replace(ink, share=np.rot90(ink.share, quarters)))
@@ -251,6 +252,17 @@ def _ways(reading: Reading) -> tuple[int, ...]:
     if not 2 <= len(reading.letters) <= MANY:
         return ()
     return (1, 2, 3) if _in_a_line(reading) < LINED else (2,) if _surety(reading) < -SURER else ()
+
+
+def _unframed(page: Page) -> tuple[Page, int, int]:
+    """The page without the frames around it, and its place in the original: left, top."""
+    left = above = 0
+    for _ in range(FRAMES):
+        if not (box := within_frame(page.pixels)):
+            break
+        page, (right, down) = page.within(*box)
+        left, above = left + right, above + down
+    return page, left, above
 
 
 def _alone(glyph: Glyph) -> Found:

@@ -6,6 +6,7 @@ from PIL import Image, ImageDraw, ImageOps
 from test_paper import on_table, written
 from test_spans import set_in_print
 
+from lettergpu.reading import reader as reading
 from lettergpu.reading.page import within_frame
 from lettergpu.reading.reader import Reader
 
@@ -34,6 +35,17 @@ def test_a_large_frame_is_left_out_in_the_pictures_own_pixels(reader):
     assert found.text == alone.text == written(1)[1]
     boxes = [np.array([letter.box for letter in reading.letters]) for reading in (alone, found)]
     np.testing.assert_allclose(boxes[1], boxes[0] + [800, 400, 800, 400], atol=16)
+
+
+def test_of_frames_around_each_other_three_are_left_out_as_each_costs_a_look(reader, monkeypatch):
+    photo = framed = Image.fromarray(on_table(written(1)[0]))
+    for width, colour in ((30, "white"), (40, "black"), (50, "white")):
+        framed = ImageOps.expand(framed, width, colour)
+    assert reader.read(framed).text == reader.read(photo).text == written(1)[1]
+    asked = []
+    monkeypatch.setattr(reading, "within_frame", lambda pixels: asked.append(pixels.shape) or np.s_[2:-2, 2:-2])
+    reader.read(np.asarray(photo))
+    assert len(asked) == 3
 
 
 @pytest.mark.parametrize(("noise", "found"), [(2, True), (20, False)])
