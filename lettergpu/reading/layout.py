@@ -272,15 +272,16 @@ def _whole(line: list[Piece], height: float) -> list[Piece]:
     """
     whole = [piece for piece in line if max(piece.height, piece.width) > CRUMB * height]
     crumbs = [piece for piece in line if max(piece.height, piece.width) <= CRUMB * height]
-    if not whole:
-        whole, crumbs = crumbs, []
+    whole, crumbs = (whole, crumbs) if whole else (crumbs, [])
+    boxes = boxes_of(whole)
     for crumb in crumbs:
-        apart = distances(boxes_of([crumb]), boxes_of(whole))
+        apart = distances(boxes_of([crumb]), boxes)
         nearest = int(apart.argmin())
         near = whole[nearest]
         stop = crumb.left > near.right + 0.05 * height and crumb.top > near.top + 0.6 * near.height
         if apart[nearest] < 0.5 * height and not stop:
             whole[nearest] = joined([near, crumb])
+            boxes[:, nearest] = boxes_of(whole[nearest : nearest + 1])[:, 0]
     parts: list[Piece] = []
     for piece in sorted(whole, key=lambda piece: piece.left):
         for other in parts[-3:]:

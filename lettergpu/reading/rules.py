@@ -78,13 +78,16 @@ def _runs(mask: np.ndarray) -> np.ndarray:
 def without_boxes(ink: Ink) -> Ink:
     """The ink without thin boxes and circles that are drawn around some of it; as it is where there are none."""
     labels, count = ndimage.label(ink.mask, np.ones((3, 3)))
+    if count < 2:
+        return ink
+    places = ndimage.find_objects(labels)
+    high, wide = np.array([[part.stop - part.start for part in place] for place in places]).T
+    largest = np.argsort(-high * wide, kind="stable")
+    largest = largest[np.cumsum((high * wide)[largest]) < LOOKED * labels.size]
     boxes = np.zeros(count + 1, bool)
-    places = dict(enumerate(ndimage.find_objects(labels), 1))
-    left = LOOKED * labels.size
-    for number in sorted(places, key=lambda number: labels[places[number]].size, reverse=True):
-        here = labels[places[number]]
-        if min(here.shape) >= ROOM * ink.stroke and (left := left - here.size) > 0:
-            boxes[number] = _surrounds(here == number, (here > 0) & (here != number), ink.stroke)
+    for number in largest[np.minimum(high, wide)[largest] >= ROOM * ink.stroke]:
+        here, own = labels[places[number]], number + 1
+        boxes[own] = _surrounds(here == own, (here > 0) & (here != own), ink.stroke)
     if not boxes.any():
         return ink
     share = np.where(grown(boxes[labels], 2), np.float32(0.0), ink.share)

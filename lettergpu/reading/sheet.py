@@ -14,7 +14,8 @@ from .ink import EMPTY, Ink
 from .normalise import to_emnist
 
 EDGE = 2  # pixels: around a letter its ink ends softly
-MOST = 2000  # pieces on a page: of more, which are noise, the largest
+MOST = 4000  # pieces on a page: of more, which are noise, the largest
+LAYERS = 4.0  # pages that the boxes of all pieces cover: of more, which are patterns, the smaller
 TILT = 12  # degrees at most that lines are turned back by
 Box = tuple[float, float, float, float]
 
@@ -113,12 +114,13 @@ class Sheet:
         """The part of the sheet that holds these pieces, so many times as wide, and these pieces in it."""
         around = _around(joined(line))
         top, left = around[0].start, around[1].start
-        image = Image.fromarray(self.share[around])
-        wide = round(by * image.width)
-        share = np.asarray(image.resize((wide, image.height), Image.Resampling.BICUBIC)).clip(0.0, 1.0)
-        nearest = ((np.arange(wide) + 0.5) * image.width / wide).astype(int)
-        labels = self.labels[around][:, nearest]
-        share = np.where(labels > 0, np.maximum(share, 0.5), share)  # what was ink stays ink, however thin
+        share, labels = self.share[around], self.labels[around].copy()
+        if by != 1.0:
+            image = Image.fromarray(share)
+            wide = round(by * image.width)
+            share = np.asarray(image.resize((wide, image.height), Image.Resampling.BICUBIC)).clip(0.0, 1.0)
+            labels = labels[:, ((np.arange(wide) + 0.5) * image.width / wide).astype(int)]
+            share = np.where(labels > 0, np.maximum(share, 0.5), share)  # what was ink stays ink, however thin
         back = self.back @ [[1.0 / by, 0.0, left], [0.0, 1.0, top], [0.0, 0.0, 1.0]]
         pieces = [
             replace(piece, left=round(by * (piece.left - left)), right=round(by * (piece.right - left)),
@@ -170,6 +172,9 @@ def level_sheet(ink: Ink, tilt: float = 0.0, apart: int = 0) -> Sheet:
             pieces.append(Piece((number,), columns.start, rows.start, columns.stop, rows.stop))
     if not pieces:
         raise LettergpuError(EMPTY)
+    boxes = np.array([piece.height * piece.width for piece in pieces])
+    largest = (ranked := np.sort(boxes))[np.cumsum(ranked) <= LAYERS * share.size][-1]
+    pieces = [piece for piece, box in zip(pieces, boxes, strict=True) if box <= largest]
     return Sheet(share, labels, ink.stroke, back * ink.scale, pieces, count)
 
 

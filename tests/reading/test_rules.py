@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from lettergpu.reading.ink import Ink
 from lettergpu.reading.reader import Reader
 from lettergpu.reading.rules import rules_of, without_boxes, without_rules
+from lettergpu.reading.sheet import level_sheet
 
 STROKE = 7
 
@@ -140,3 +141,16 @@ def test_whatever_the_ink_its_rules_are_of_it(seed, height, width, share, stroke
     assert rules.shape == mask.shape
     assert not (rules & ~mask).any()
     np.testing.assert_array_equal(rules_of(mask, stroke), rules)
+
+
+def test_of_frames_within_each_other_no_more_are_pieces_than_would_cover_four_pages():
+    page = Image.new("L", (400, 400))
+    pen = ImageDraw.Draw(page)
+    for step in range(0, 180, 6):
+        pen.rectangle((step, step, 399 - step, 399 - step), outline=255, width=2)
+    pen.text((190, 190), "I", 255)
+    pieces = level_sheet(Ink(np.asarray(page, np.float32) / 255, 2.0, 1.0)).pieces
+    kept = [piece.height * piece.width for piece in pieces]
+    assert 3.0 < sum(kept) / 400**2 <= 4.0
+    assert {(400 - 2 * step) ** 2 for step in range(174, 90, -6)} < set(kept)
+    assert min(kept) < 100  # the letter
