@@ -79,3 +79,16 @@ def stroke_width(mask: np.ndarray) -> float:
     around_it = ndimage.distance_transform_cdt(np.pad(inked, 1)).astype(np.int16)
     distance = around_it[1:-1, 1:-1]
     return 2.0 * float(np.median(distance[(distance == of_squares(np.maximum, around_it, 3)) & inked])) - 1.0
+
+
+def grain_of(pixels: np.ndarray) -> float:
+    """How much pixels two apart, uint8 (height, width, 3), differ by chance, in grey levels.
+
+    Light that changes and straight edges cancel out.
+    """
+    step, height, width = 1 + max(pixels.shape) // 300, len(pixels) - 2, pixels.shape[1] - 2
+    if min(height, width) < 1:
+        return 0.0
+    seen = (pixels[y : y + height : step, x : x + width : step] for y in (0, 2) for x in (0, 2))
+    one, right, below, across = (part[..., 0].astype(np.int16) + part[..., 1] + part[..., 2] for part in seen)
+    return float(np.median(np.abs(one - right - below + across))) / (3 * 2 * 0.6745)

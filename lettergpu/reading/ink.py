@@ -18,7 +18,7 @@ from scipy import ndimage
 from skimage.filters import threshold_sauvola
 
 from ..errors import LettergpuError
-from .filters import around, otsu, smoothed, stroke_width, varied
+from .filters import around, grain_of, otsu, smoothed, stroke_width, varied
 from .page import is_drawing
 
 THRESHOLDS = ("otsu", "sauvola")
@@ -28,13 +28,15 @@ SOLID = 0.75  # of what is taken for strokes is ink in a closer look, or it is l
 NEAR = 12.0  # pixels: strokes as wide as this, and their surroundings, are enough to see the paper by
 SMALL = 600  # pixels of the long side, up to which there is no time to be gained by it, and letters would be lost
 LARGE = 1000  # pixels of the long side, up to which a picture of fine strokes is looked at enlarged
+SOFT = 0.6, 0.2  # pixels and strokes, the more, of the blur that is looked through,
+SHARP = 0.3, 0.1  # and where no look is closer and the picture is not enlarged: small print runs together
 FLAT = 0.3  # of a picture that has the colour of its border, so that it is no photo's
 SEEN = 3.0  # pixels: strokes as wide as this are enough to look for weak ink beside strong,
 WELL_OFF = 2.0  # strokes from it at least,
 NOISE, WEAKEST, CLEARLY = 6.0, 0.05, 1.3  # whose contrast is so many times the paper's noise, so much, and above both
 SURPLUS, PART = 1.5, 0.12  # and whose area is so many times what else stands out there, and this part of strong ink's
 GRAINY = 3.0  # grey levels that pixels beside each other differ by, by chance,
-CROWD = 20  # and pieces of ink smaller than a letter, from which on grain may be taken for it;
+CROWD = 20, 0.25  # and pieces of ink smaller than a letter, and for each that is not, from which on grain may be ink;
 BLURS = 0.15, 0.25, 0.4  # pixels, for each level of grain, that it is looked at through
 LETTER = 6.0  # squares of a stroke's width: of a letter there is as much ink
 FAINTEST = 0.06  # contrast of ink against paper, below which a page counts as empty
@@ -67,29 +69,20 @@ def find_ink(page: np.ndarray, binarize: str = "otsu") -> Ink:
     Raises LettergpuError where nothing stands out from the paper.
     """
     ink = _seen(page, binarize)
-    grain = 0.0 if is_drawing(page) else _grain(page)
+    grain = 0.0 if is_drawing(page) else grain_of(page)
     for blur in BLURS if grain > GRAINY * max(1.0, ink.scale) else ():
-        if (crumbs := _crumbs(ink)) <= CROWD:
+        crumbs, letters = _pieces(ink)
+        if crumbs <= max(CROWD[0], CROWD[1] * letters):
             return ink
         blurred = _seen(np.asarray(Image.fromarray(page).filter(ImageFilter.GaussianBlur(blur * grain))), binarize)
-        ink = blurred if _crumbs(blurred) < crumbs / 2 else ink
+        ink = blurred if _pieces(blurred)[0] < crumbs / 2 else ink
     return ink
 
 
-def _grain(pixels: np.ndarray) -> float:
-    """How much pixels two apart differ by chance, in grey levels: light that changes and straight edges cancel out."""
-    step, height, width = 1 + max(pixels.shape) // 300, len(pixels) - 2, pixels.shape[1] - 2
-    if min(height, width) < 1:
-        return 0.0
-    seen = (pixels[y : y + height : step, x : x + width : step] for y in (0, 2) for x in (0, 2))
-    one, right, below, across = (part[..., 0].astype(np.int16) + part[..., 1] + part[..., 2] for part in seen)
-    return float(np.median(np.abs(one - right - below + across))) / (3 * 2 * 0.6745)
-
-
-def _crumbs(ink: Ink) -> int:
-    """How many pieces of ink there are that are smaller than a letter, and no specks."""
+def _pieces(ink: Ink) -> tuple[int, int]:
+    """How many pieces of ink there are that are smaller than a letter, but no specks, and how many that are not."""
     areas = np.bincount(ndimage.label(ink.mask, np.ones((3, 3)))[0].ravel())[1:] / ink.stroke**2
-    return int(((areas > 0.4) & (areas < LETTER)).sum())
+    return int(((areas > 0.4) & (areas < LETTER)).sum()), int((areas >= LETTER).sum())
 
 
 def _seen(pixels: np.ndarray, binarize: str) -> Ink:
@@ -130,10 +123,10 @@ def _off(pixels: np.ndarray, paper: np.ndarray) -> np.ndarray:
 
 def _ink(pixels: np.ndarray, mixture: np.ndarray, binarize: str, flat: bool = False) -> Ink:
     """The ink, where the colours are mixed so that it is darker than paper."""
-    seen, near, stroke, scale = _first_look(pixels, mixture, flat)
+    seen, near, stroke, scale, smooth = _first_look(pixels, mixture, flat)
     box = varied(seen, 2 * int(2.0 * stroke) + 3) if flat else np.s_[:, :]
     share = np.zeros(seen.shape, np.float32)
-    share[box] = _share(seen[box], near[box], stroke, binarize, flat)
+    share[box] = _share(smoothed(seen[box], smooth), near[box], stroke, binarize, flat)
     return Ink(share, max(1.0, stroke_width(share >= 0.5)), scale)
 
 
@@ -143,8 +136,12 @@ def _along_border(ink: Ink) -> float:
     return float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())
 
 
-def _first_look(pixels: np.ndarray, mixture: np.ndarray, flat: bool) -> tuple[np.ndarray, np.ndarray, float, float]:
+def _first_look(
+    pixels: np.ndarray, mixture: np.ndarray, flat: bool
+) -> tuple[np.ndarray, np.ndarray, float, float, float]:
     """Grey values, ink the darker, as finely as the strokes need; where ink may be, (height, width) both; Ink's rest.
+
+    And the blur, in pixels of these, through which ink is best told.
 
     From a thumbnail on, each look is twice as fine, and knows from the one before how wide the strokes are. From afar
     lines of small writing are strokes, of which a closer look, enlarged if they are fine now, finds little to be ink.
@@ -180,9 +177,11 @@ def _first_look(pixels: np.ndarray, mixture: np.ndarray, flat: bool) -> tuple[np
             scale, stroke = 2.0 * closer, stroke_width(ink & within) / 2
         scale /= 2
         stroke *= 2.0
-        width, smooth = 6.0 * stroke + 3.0, max(0.6, 0.2 * stroke)
+        part = (SHARP if scale == finest == 1.0 else SOFT)[1]
+        width, smooth = 6.0 * stroke + 3.0, max(SOFT[0], part * stroke)
     near = around(np.maximum, mask, 2 * int(2.0 * stroke) + 3)
-    return seen, near, stroke, scale
+    smooth = max(SHARP[0], SHARP[1] * found) if scale == finest == 1.0 else max(SOFT[0], SOFT[1] * stroke)
+    return seen, near, stroke, scale, smooth
 
 
 def _share(seen: np.ndarray, near: np.ndarray, stroke: float, binarize: str, flat: bool) -> np.ndarray:
@@ -190,7 +189,6 @@ def _share(seen: np.ndarray, near: np.ndarray, stroke: float, binarize: str, fla
 
     flat: the paper has one colour, so that what is weak beside other ink is ink, too.
     """
-    seen = smoothed(seen, max(0.6, 0.2 * stroke))
     contrast = 1.0 - seen / _paper(seen, 6.0 * stroke + 3.0, flat)
     ink = contrast > otsu(contrast[near]) if near.any() else near
     if not ink.any() or not (near & ~ink).any():

@@ -17,7 +17,7 @@ GAP = 5.0  # heights of a letter: pieces farther apart do not show by themselves
 GUTTER = 2.0  # heights: columns are so far apart at least,
 ROWS = 3  # have so many lines, half of them
 WIDE = 4.0  # heights wide
-HEADINGS = 3  # lines that stand above columns at most
+HEADINGS, GUTTERS = 3, 12  # lines that stand above columns at most, and gaps between columns that are looked at
 
 
 def lines_of(pieces: Sequence[Piece], height: float) -> list[list[Piece]]:
@@ -50,7 +50,7 @@ def _cuts(pieces: list[Piece], height: float) -> Iterator[tuple[list[Piece], lis
     """Ways to part a page in a heading and two columns below it, that without a heading first."""
     for start in [0, *_white([(p.top, p.bottom) for p in pieces], 0.3 * height)[:HEADINGS]]:
         below = [piece for piece in pieces if piece.top >= start]
-        for gutter in _white([(p.left, p.right) for p in below], GUTTER * height):
+        for gutter in _white([(p.left, p.right) for p in below], GUTTER * height)[:GUTTERS]:
             left, right = ([p for p in below if (p.left < gutter) == first] for first in (True, False))
             yield [piece for piece in pieces if piece.top < start], left, right
 

@@ -141,7 +141,8 @@ def _reduced(image: Image.Image) -> Image.Image:
         image = image.convert("I")
     elif image.mode in ("1", "P", "PA") or "transparency" in image.info:  # no means of colours are colours, there
         image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
-    return image.reduce(factor)
+    size = [max(1, round(side * LONG_SIDE / max(image.size))) for side in image.size]
+    return image.resize(size, Image.Resampling.BOX)
 
 
 def _eight_bits(image: Image.Image, highest: float | None) -> Image.Image:

@@ -42,7 +42,7 @@ def test_small_print_in_grain_is_seen_as_sharply_as_without_a_crowd(monkeypatch)
     grains = np.random.default_rng(1).normal(0, 8, (*page.shape, 3))
     picture = np.uint8(np.clip(np.asarray(sheet)[..., None] + grains, 0, 255))
     found = find_ink(picture)
-    monkeypatch.setattr(ink_module, "CROWD", 10_000)
+    monkeypatch.setattr(ink_module, "BLURS", ())
     np.testing.assert_array_equal(found.share, find_ink(picture).share)
 
 

@@ -175,8 +175,8 @@ def test_a_large_picture_of_any_mode_is_reduced_before_all_else(mode, monkeypatc
     opaque = opening._opaque
     monkeypatch.setattr(opening, "_opaque", lambda image: seen.append(image.size) or opaque(image))
     page = open_page(image)
-    assert seen == [(7, 1367)]
-    assert page.pixels.shape == (1367, 7, 3)
+    assert seen == [(10, 2000)]
+    assert page.pixels.shape == (2000, 10, 3)
     assert page.size == (20, 4100)
-    assert page.pixels[200, 3].tolist() == [255] * 3
-    assert page.pixels[600, 3].tolist() == [0] * 3
+    assert page.pixels[293, 5].tolist() == [255] * 3
+    assert page.pixels[878, 5].tolist() == [0] * 3

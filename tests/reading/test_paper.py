@@ -86,7 +86,7 @@ def test_neither_a_sheet_nor_grain_is_looked_for_in_a_drawing(monkeypatch):
         raise AssertionError("it was")
 
     monkeypatch.setattr(page_module, "_sheet", lambda pixels, dark: looked_for(pixels))
-    monkeypatch.setattr(ink_module, "_grain", looked_for)
+    monkeypatch.setattr(ink_module, "grain_of", looked_for)
     for index in range(20):
         drawing = np.asarray(pictures.letter(0, index, source="strokes").image.convert("RGB"))
         assert find_ink(on_paper(drawing)).mask.any()

@@ -1,0 +1,72 @@
+"""Pages of small print, as scanners make them: thousands of letters, strokes of one pixel or two."""
+
+import difflib
+
+import numpy as np
+import pytest
+from fonts import FACES
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from lettergpu.reading import order
+from lettergpu.reading.ink import find_ink
+from lettergpu.reading.pictures import open_page
+from lettergpu.reading.reader import Reader
+from lettergpu.reading.sheet import Piece
+
+TEXT = "the quick brown fox jumps over a lazy dog While many other people write Letters to each of their friends"
+WORDS = TEXT.split()
+
+
+@pytest.fixture(scope="module")
+def reader():
+    return Reader.of()
+
+
+def scanned(face, points, dpi, noise):
+    """An A4 page full of words of print, and these."""
+    rng = np.random.default_rng([points, dpi])
+    font = ImageFont.truetype(next(file for file in FACES if f"{face}.ttf" in str(file)), round(points * dpi / 72))
+    page = Image.new("L", (round(8.27 * dpi), round(11.69 * dpi)), 250)
+    pen, lines = ImageDraw.Draw(page), []
+    for top in np.arange(dpi, page.height - 1.5 * dpi, 1.5 * points * dpi / 72):
+        line = str(rng.choice(WORDS))
+        while pen.textlength(longer := f"{line} {rng.choice(WORDS)}", font) < page.width - 2 * dpi:
+            line = longer
+        pen.text((dpi, top), line, 30, font)
+        lines.append(line)
+    grey = np.asarray(page.filter(ImageFilter.GaussianBlur(dpi / 300)), np.float64)
+    grey += rng.normal(0, noise, grey.shape)
+    return np.uint8(grey.clip(0, 255)), "\n".join(lines).upper()
+
+
+@pytest.mark.parametrize(
+    ("face", "points", "dpi", "noise"),
+    [("DejaVuSans", 10, 200, 4), ("DejaVuSerif", 11, 200, 4), ("DejaVuSerif", 14, 300, 0), ("DejaVuSans", 11, 300, 8)],
+)
+def test_a_scanned_page_of_print_is_read(face, points, dpi, noise, reader):
+    page, text = scanned(face, points, dpi, noise)
+    true, read = ("".join(words.split()) for words in (text, reader.read(page).text))
+    assert len(true) > 1000
+    found = difflib.SequenceMatcher(None, true, read, autojunk=False).get_matching_blocks()
+    assert sum(block.size for block in found) > 0.95 * max(len(true), len(read))
+
+
+def test_a_page_that_is_a_little_too_large_is_made_no_smaller_than_need_be():
+    page = open_page(Image.new("RGB", (1654, 2339), "white"))
+    assert page.pixels.shape == (2000, 1414, 3)
+    assert page.size == (1654, 2339)
+
+
+def test_noise_is_no_reason_to_blur_a_page_whose_letters_are_many_more(monkeypatch):
+    page, _ = scanned("DejaVuSans", 11, 150, 4)
+    sharp = find_ink(np.repeat(page[..., None], 3, axis=2))
+    monkeypatch.setattr("lettergpu.reading.ink.BLURS", ())
+    np.testing.assert_array_equal(sharp.share, find_ink(np.repeat(page[..., None], 3, axis=2)).share)
+
+
+def test_of_gaps_that_may_be_between_columns_a_few_are_looked_at(monkeypatch):
+    asked = []
+    monkeypatch.setattr(order, "_is_text", lambda pieces, height: asked.append(len(pieces)))
+    pieces = [Piece((number,), 9 * number, 7 * number, 9 * number + 3, 7 * number + 3) for number in range(500)]
+    assert sum(map(len, order.lines_of(pieces, 3.0))) == 500
+    assert len(asked) == (1 + order.HEADINGS) * order.GUTTERS
