@@ -105,7 +105,7 @@ def _beside(boxes: np.ndarray, share: float, gap: tuple[float, float]) -> np.nda
 
     gap: how many pixels are between two of a line, at least and at most.
     """
-    left, top, right, bottom = boxes
+    left, top, right, bottom = boxes.astype(np.float32)  # in half the time and memory: thousands by thousands
     shared = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
     apart = np.maximum(left[:, None], left) - np.minimum(right[:, None], right)
     least = np.minimum((bottom - top)[:, None], bottom - top)
