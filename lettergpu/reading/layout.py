@@ -4,7 +4,6 @@ Strokes that hang together are pieces; pieces above each other are of one letter
 stand side by side make a letter, and where one is two that touch, spans.py says.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -16,7 +15,7 @@ from .cuts import fragments_of
 from .ink import EMPTY, Ink
 from .language import Language, in_alphabetical_order
 from .lexicon import Lexicon
-from .order import boxes_of, distances, lines_of
+from .order import WORDS, boxes_of, distances, lines_of, parts_of, word_gap
 from .sheet import Glyph, Piece, Sheet, at_edge, joined, letter_height, level_sheet, tilt_of
 from .spans import LEAST, Judge, Lattice, as_on_a_page, lattice_of, letters_of
 
@@ -39,7 +38,6 @@ LONE = 1.5  # heights: what stands alone and is no wider is one letter, where mo
 SHEET = 3  # and there are so many; fewer are likely one, as if letters stood apart by
 LONELY = 0.1  # heights
 ALL = 0.9  # of the ink, but for specks
-WORDS = 0.6  # heights: letters farther apart are of two words
 JOINED = 2.5  # heights of a letter: ink as wide as this that hangs together is of several
 
 
@@ -111,14 +109,15 @@ def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None, languag
         told = as_on_a_page(lattices)
         told = in_alphabetical_order(told) if language else told
         read = read._replace(lines=list(zip(sheets, told, strict=True)))
+    gap = word_gap([[line.spans[number].piece for number in letters_of(line)[0]] for _, line in read.lines], height)
     found: list[tuple[Sheet, Lattice, Letters]] = []
     for all_of_it in (False, True):
         if not found:
-            named = ((*line, _named(line[1], height, language, all_of_it)) for line in read.lines)
+            named = ((*line, _named(line[1], gap, language, all_of_it)) for line in read.lines)
             found = [line for line in named if line[2]]
     if not found:
         raise LettergpuError(EMPTY)
-    return Found([_words(*line, height, lexicon) for line in found], joined_up)
+    return Found([_words(*line, gap, lexicon) for line in found], joined_up)
 
 
 def _strong(sheet: Sheet, lines: list[list[Piece]]) -> list[list[Piece]]:
@@ -148,15 +147,9 @@ def _levelled(ink: Ink) -> tuple[Sheet, list[Piece], float]:
 
 def _alone(lines: list[list[Piece]], height: float) -> int:
     """How many stand alone and are as narrow as a letter, if they are most of these by their width and not words."""
-    widths = [joined(line[start:stop]).width for line in lines for start, stop in _parts(line, WORDS * height)]
+    widths = [joined(line[start:stop]).width for line in lines for start, stop in parts_of(line, WORDS * height)]
     narrow = [width for width in widths if width <= LONE * height]
     return len(narrow) if 2 * sum(narrow) > sum(widths) else 0
-
-
-def _parts(pieces: Sequence[Piece], wide: float) -> list[tuple[int, int]]:
-    """A line parted at gaps of more pixels than these: the number of each part's first piece, and of the next one's."""
-    gaps = [number for number, (a, b) in enumerate(pairwise(pieces), 1) if b.left - a.right > wide]
-    return list(pairwise([0, *gaps, len(pieces)]))
 
 
 def _parted(
@@ -187,8 +180,8 @@ def _judged(parted: list[tuple[Sheet, list[Piece]]], height: float, judge: Judge
     return Judged(lines, sum(map(len, letters)), score, surety)
 
 
-def _named(lattice: Lattice, height: float, language: Language | None, all_of_it: bool) -> Letters:
-    """A line's letters. all_of_it: nothing is no letter."""
+def _named(lattice: Lattice, gap: float, language: Language | None, all_of_it: bool) -> Letters:
+    """A line's letters. gap: as `word_gap` has it. all_of_it: nothing is no letter."""
     if language is None:
         letters, _ = letters_of(lattice, all_of_it)
         return [(number, lattice.named[number]) for number in letters]
@@ -196,20 +189,18 @@ def _named(lattice: Lattice, height: float, language: Language | None, all_of_it
     if all_of_it:
         lattice = lattice._replace(none=np.full_like(lattice.none, -np.inf))
     named: Letters = []
-    for first, last in _parts(pieces, WORDS * height):
+    for first, last in parts_of(pieces, gap):
         within = lattice.between(first, last)
         letters, probabilities = language.read(lattice.of(within))
         named += zip([within[number] for number in letters], probabilities, strict=True)
     return named
 
 
-def _words(
-    sheet: Sheet, lattice: Lattice, letters: Letters, height: float, lexicon: Lexicon | None
-) -> list[list[Glyph]]:
+def _words(sheet: Sheet, lattice: Lattice, letters: Letters, gap: float, lexicon: Lexicon | None) -> list[list[Glyph]]:
     """A line's words, parted where the gap is wide, for this writing and beside the other gaps."""
     pieces = [lattice.spans[number].piece for number, _ in letters]
     gaps = [max(0, b.left - a.right) for a, b in pairwise(pieces)] or [0]
-    parts = _parts(pieces, max(WORDS * height, 2.0 * float(np.median(gaps))))
+    parts = parts_of(pieces, max(gap, 2.0 * float(np.median(gaps))))
     return [_spelt(sheet, lattice, letters[first:last], lexicon) for first, last in parts]
 
 

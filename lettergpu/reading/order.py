@@ -1,4 +1,4 @@
-"""The order in which a page is read: its columns from the left, and in each the lines from the top.
+"""The order in which a page is read: its columns from the left, in each the lines from the top, and in these the words.
 
 Columns are found by cutting the page along its widest white strips (Nagy and Seth 1984, "Hierarchical representation of
 optically scanned documents"), but only where text stands on both sides: single letters in rows stand in columns, too.
@@ -11,18 +11,39 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from .filters import otsu
 from .sheet import Piece
 
 GAP = 5.0  # heights of a letter: pieces farther apart do not show by themselves that they are of one line
 GUTTER = 2.0  # heights: columns are so far apart at least,
 ROWS = 3  # have so many lines, half of them
 WIDE = 4.0  # heights wide
+WORDS, CLOSEST = 0.6, 0.25  # heights: letters farther apart are of two words, or, if the page's gaps are of two kinds,
+TWO, MANY, SOME = 6.0, 16, 0.05  # so many deviations of the narrow ones apart, many, and some of them wide, those
 HEADINGS, GUTTERS = 3, 12  # lines that stand above columns at most, and gaps between columns that are looked at
 
 
 def lines_of(pieces: Sequence[Piece], height: float) -> list[list[Piece]]:
     """Lines in reading order, the pieces of each from the left. height: of a letter, in pixels."""
     return [line for column in _columns(list(pieces), height) for line in _rows(column, height)]
+
+
+def parts_of(pieces: Sequence[Piece], wide: float) -> list[tuple[int, int]]:
+    """A line parted at gaps of more pixels than these: the number of each part's first piece, and of the next one's."""
+    gaps = [number for number, (a, b) in enumerate(pairwise(pieces), 1) if b.left - a.right > wide]
+    return list(pairwise([0, *gaps, len(pieces)]))
+
+
+def word_gap(lines: Sequence[Sequence[Piece]], height: float) -> float:
+    """The pixels by which words are apart at least, told by the gaps in all lines of letters of this height."""
+    gaps = np.array([b.left - a.right for line in lines for a, b in pairwise(line)]).clip(0.0, 2.0 * WORDS * height)
+    if len(gaps) < MANY:
+        return WORDS * height
+    narrow = gaps <= otsu(gaps)
+    off = gaps[~narrow].mean() - gaps[narrow].mean() if not narrow.all() else 0.0
+    if (~narrow).mean() < SOME or off < TWO * gaps[narrow].std():
+        return WORDS * height
+    return float(np.clip(gaps[narrow].mean() + off / 2, CLOSEST * height, WORDS * height))
 
 
 def boxes_of(pieces: Sequence[Piece]) -> np.ndarray:

@@ -51,6 +51,33 @@ def test_a_scanned_page_of_print_is_read(face, points, dpi, noise, reader):
     assert sum(block.size for block in found) > 0.95 * max(len(true), len(read))
 
 
+def test_words_of_capitals_are_parted_where_the_gaps_are_of_two_kinds(reader):
+    page = Image.new("L", (1500, 700), "white")
+    font = ImageFont.truetype(next(file for file in FACES if "STIXGeneral.ttf" in str(file)), 60)
+    text = "THE QUICK BROWN FOX\nJUMPS OVER THE LAZY DOG\nAND WRITES A LETTER"
+    ImageDraw.Draw(page).text((60, 60), text, "black", font, spacing=60)
+    assert reader.read(page).text == text
+
+
+@pytest.mark.parametrize(
+    ("gaps", "words"),
+    [
+        ([3, 4, 5, 4, 15] * 6, 9.5),  # print, in letters of 40 pixels: about half-way
+        ([1, 2, 1, 2, 9] * 6, 10.0),  # no nearer than letters may be
+        ([3, 9, 15, 21, 27] * 6, 24.0),  # of one kind, as wide as it is
+        ([3, 4, 5, 4, 15] * 3, 24.0),  # of too few to tell
+        ([4] * 30, 24.0),
+        ([4] * 30 + [15], 24.0),
+        ([], 24.0),
+    ],
+)
+def test_the_gap_between_words_is_between_two_kinds_of_gaps_or_what_hands_leave(gaps, words):
+    lefts = np.cumsum([0, *(20 + gap for gap in gaps)])
+    line = [Piece((number,), left, 0, left + 20, 40) for number, left in enumerate(lefts)]
+    assert order.word_gap([line], 40.0) == pytest.approx(words, abs=0.5)
+    assert order.word_gap([line[:9], line[8:]], 40.0) == pytest.approx(words, abs=0.5)
+
+
 def test_a_page_that_is_a_little_too_large_is_made_no_smaller_than_need_be():
     page = open_page(Image.new("RGB", (1654, 2339), "white"))
     assert page.pixels.shape == (2000, 1414, 3)
