@@ -8,6 +8,7 @@
     camera   a sheet with the table round it, by a camera of 160x120 to 320x240 pixels, JPEG of low quality
     marks    punctuation and digits between the letters
     label    a printed label full of close lines on a table, half of the time a dark sign with bright print
+    page     a scanned page of print of 10 to 16 points, 150 to 400 pixels an inch, lines of eight words
 
 A picture is a function of (seed, kind, index) alone.
 """
@@ -26,6 +27,7 @@ from camera import Box, boxes_of, encoded, photograph
 from glyphs import Source, from_emnist, in_font, source_of, with_marks
 from levels import LEVELS, Range
 from pictures import Picture, some_text
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from scipy import ndimage
 from sheet import Sheet, set_lines, stacked
 
@@ -43,11 +45,15 @@ LIGHT = [(0.9,) * 3, (1, 0.95, 0.7), (0.93, 0.83, 0.83)]
 
 
 class Kind(NamedTuple):
-    """compose: a picture of a text. words: how few and how many a picture has. single: whether a letter alone may."""
+    """compose: a picture of a text. lines: how few and how many a picture has. single: whether a letter alone may.
+
+    words: how many a line has.
+    """
 
     compose: Callable[[str, np.random.Generator], Picture]
-    words: tuple[int, int]
+    lines: tuple[int, int]
     single: bool = True
+    words: int = 1
 
 
 def _set(text: str, source: Source, height: float, pens: Range, rng: np.random.Generator) -> Sheet:
@@ -198,6 +204,26 @@ def label(text: str, rng: np.random.Generator) -> Picture:
     return _picture(encoded(photo, LABEL.jpeg, rng), text, boxes, sheet)
 
 
+def page(text: str, rng: np.random.Generator) -> Picture:
+    """Set by Pillow, so that letters are as near to each other as their face has them."""
+    inch = int(rng.choice([150, 200, 300, 400]))
+    size = round(rng.uniform(10, 16) * inch / 72)
+    font = ImageFont.truetype(str(rng.choice(fonts.FACES)), size)
+    case = [str.lower, str.title, str.upper][int(rng.integers(3))]
+    sheet = Image.new("L", (round(8.27 * inch), round(11.69 * inch)), int(rng.integers(235, 256)))
+    pen, ink, boxes = ImageDraw.Draw(sheet), int(rng.integers(20, 80)), list[Box]()
+    for number, line in enumerate(text.split("\n")):
+        left, top = 0.5 * inch, inch + 1.5 * size * number
+        pen.text((left, top), case(line), ink, font)
+        for at, letter in enumerate(case(line)):
+            if letter != " ":
+                box = pen.textbbox((left + font.getlength(case(line)[:at]), top), letter, font)
+                boxes.append((round(box[0]), round(box[1]), round(box[2]), round(box[3])))
+    grey = np.asarray(sheet.filter(ImageFilter.GaussianBlur(rng.uniform(0.6, 1.2) * inch / 300)), float)
+    grey += rng.normal(0, rng.uniform(0, 6), grey.shape)
+    return Picture(encoded(grey / 255, (75, 95), rng), text, tuple(boxes), (-1,) * len(boxes))
+
+
 KINDS = {
     "note": Kind(note, (1, 3)),
     "far": Kind(partial(note, heights=(30, 110), margins=(3, 9)), (1, 3)),
@@ -207,14 +233,16 @@ KINDS = {
     "camera": Kind(camera, (1, 3)),
     "marks": Kind(marks, (1, 2), single=False),
     "label": Kind(label, (1, 4), single=False),
+    "page": Kind(page, (6, 14), single=False, words=8),
 }
 
 
 def words(kind: str, index: int, seed: int = 0) -> Picture:
-    """Some words as of pictures.some_text, a line each."""
+    """Lines of words as of pictures.some_text."""
     rng = np.random.default_rng([seed, *kind.encode(), index, 0])
-    count = rng.integers(*KINDS[kind].words, endpoint=True)
-    return KINDS[kind].compose("\n".join(some_text(rng) for _ in range(count)), rng)
+    count = rng.integers(*KINDS[kind].lines, endpoint=True)
+    lines = [" ".join(some_text(rng) for _ in range(KINDS[kind].words)) for _ in range(count)]
+    return KINDS[kind].compose("\n".join(lines), rng)
 
 
 def letter(kind: str, index: int, seed: int = 0) -> Picture:

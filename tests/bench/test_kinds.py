@@ -45,7 +45,7 @@ def test_a_picture_follows_from_seed_kind_and_index_alone(kind):
 @pytest.mark.parametrize("kind", kinds.KINDS)
 def test_the_truth_names_every_letter_and_its_place(kind):
     for picture in some(kind):
-        fewest, most = kinds.KINDS[kind].words
+        fewest, most = kinds.KINDS[kind].lines
         assert fewest <= len(picture.text.split("\n")) <= most
         letters = letters_of(picture.text)
         assert len(picture.boxes) == len(picture.rows) == len(letters) >= 3
