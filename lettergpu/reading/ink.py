@@ -10,7 +10,7 @@ through a blur: it falls apart there, which letters do not.
 
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -123,11 +123,11 @@ def _off(pixels: np.ndarray, paper: np.ndarray) -> np.ndarray:
 
 def _ink(pixels: np.ndarray, mixture: np.ndarray, binarize: str, flat: bool = False) -> Ink:
     """The ink, where the colours are mixed so that it is darker than paper."""
-    seen, near, stroke, scale, smooth = _first_look(pixels, mixture, flat)
-    box = varied(seen, 2 * int(2.0 * stroke) + 3) if flat else np.s_[:, :]
-    share = np.zeros(seen.shape, np.float32)
-    share[box] = _share(smoothed(seen[box], smooth), near[box], stroke, binarize, flat)
-    return Ink(share, max(1.0, stroke_width(share >= 0.5)), scale)
+    look = _first_look(pixels, mixture, flat)
+    box = varied(look.seen, 2 * int(2.0 * look.stroke) + 3) if flat else np.s_[:, :]
+    share = np.zeros(look.seen.shape, np.float32)
+    share[box] = _share(smoothed(look.seen[box], look.blur), look.near[box], look.stroke, binarize, flat)
+    return Ink(share, max(1.0, stroke_width(share >= 0.5)), look.scale)
 
 
 def _along_border(ink: Ink) -> float:
@@ -136,15 +136,20 @@ def _along_border(ink: Ink) -> float:
     return float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())
 
 
-def _first_look(
-    pixels: np.ndarray, mixture: np.ndarray, flat: bool
-) -> tuple[np.ndarray, np.ndarray, float, float, float]:
-    """Grey values, ink the darker, as finely as the strokes need; where ink may be, (height, width) both; Ink's rest.
+class _Look(NamedTuple):
+    """seen: grey values, ink the darker; near: where it may be, (height, width) both; blur: in pixels, to see it by."""
 
-    And the blur, in pixels of these, through which ink is best told.
+    seen: np.ndarray
+    near: np.ndarray
+    stroke: float
+    scale: float
+    blur: float
 
-    From a thumbnail on, each look is twice as fine, and knows from the one before how wide the strokes are. From afar
-    lines of small writing are strokes, of which a closer look, enlarged if they are fine now, finds little to be ink.
+
+def _first_look(pixels: np.ndarray, mixture: np.ndarray, flat: bool) -> _Look:
+    """From a thumbnail on, each look is twice as fine, and knows from the one before how wide the strokes are.
+
+    From afar lines of small writing are strokes; a closer look, enlarged if they are fine now, finds little to be ink.
     """
     darkest = 255.0 * np.minimum(mixture, 0.0).sum() - 8.0  # 8, so that noise in the dark is no contrast
     scale: float = 1 << max(0, (max(pixels.shape) // THUMBNAIL).bit_length() - 1)
@@ -181,7 +186,7 @@ def _first_look(
         width, smooth = 6.0 * stroke + 3.0, max(SOFT[0], part * stroke)
     near = around(np.maximum, mask, 2 * int(2.0 * stroke) + 3)
     smooth = max(SHARP[0], SHARP[1] * found) if scale == finest == 1.0 else max(SOFT[0], SOFT[1] * stroke)
-    return seen, near, stroke, scale, smooth
+    return _Look(seen, near, stroke, scale, smooth)
 
 
 def _share(seen: np.ndarray, near: np.ndarray, stroke: float, binarize: str, flat: bool) -> np.ndarray:
