@@ -210,6 +210,8 @@ def page(text: str, rng: np.random.Generator) -> Picture:
     size = round(rng.uniform(10, 16) * inch / 72)
     font = ImageFont.truetype(str(rng.choice(fonts.FACES)), size)
     case = [str.lower, str.title, str.upper][int(rng.integers(3))]
+    longest = max(font.getlength(case(line)) for line in text.split("\n"))
+    font = font.font_variant(size=int(size * min(1.0, 7.2 * inch / longest)))
     sheet = Image.new("L", (round(8.27 * inch), round(11.69 * inch)), int(rng.integers(235, 256)))
     pen, ink, boxes = ImageDraw.Draw(sheet), int(rng.integers(20, 80)), list[Box]()
     for number, line in enumerate(text.split("\n")):

@@ -67,6 +67,13 @@ def test_every_letter_can_be_seen(kind):
         assert min(strengths(picture)) > 0.07
 
 
+def test_a_line_of_print_is_set_smaller_where_it_would_run_off_the_page():
+    text = " ".join(["MMMMMMMMM"] * 8)
+    for seed in range(6):
+        picture = kinds.page(text, np.random.default_rng(seed))
+        assert max(right for _, _, right, _ in picture.boxes) < 0.95 * picture.image.width
+
+
 @pytest.mark.parametrize("kind", SINGLE)
 def test_single_letters_go_through_the_alphabet(kind):
     found = [kinds.letter(kind, index) for index in (0, 8, 25, 26)]
