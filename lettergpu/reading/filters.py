@@ -1,5 +1,7 @@
 """What page, ink and sheet alike do to an image first; of what SciPy has too, four to 20 times as fast as there."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_otsu
@@ -68,6 +70,11 @@ def grown(mask: np.ndarray, steps: int) -> np.ndarray:
         mask[:, 1:] |= inner[:, :-1]
         mask[:, :-1] |= inner[:, 1:]
     return mask
+
+
+def sizes_of(boxes: Iterable[tuple[slice, slice]]) -> np.ndarray:
+    """Heights and widths of these rows and columns, (2, n)."""
+    return np.array([[part.stop - part.start for part in box] for box in boxes]).reshape(-1, 2).T
 
 
 def stroke_width(mask: np.ndarray) -> float:

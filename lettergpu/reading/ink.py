@@ -18,7 +18,7 @@ from scipy import ndimage
 from skimage.filters import threshold_sauvola
 
 from ..errors import LettergpuError
-from .filters import around, grain_of, otsu, smoothed, stroke_width, varied
+from .filters import around, grain_of, otsu, sizes_of, smoothed, stroke_width, varied
 from .page import is_drawing
 
 THRESHOLDS = ("otsu", "sauvola")
@@ -221,7 +221,7 @@ def _high(contrast: np.ndarray, low: float, high: float, stroke: float) -> Any:
     step = max(1, int(stroke / SEEN))
     seen, stroke = contrast[::step, ::step], stroke / step
     strong = seen > (low + high) / 2
-    tall = _sizes(ndimage.label(strong, np.ones((3, 3)))[0])[0]
+    tall = sizes_of(ndimage.find_objects(ndimage.label(strong, np.ones((3, 3)))[0]))[0]
     far = ~around(np.maximum, strong, 2 * int(WELL_OFF * stroke) + 1)
     if not far.any() or not (tall > 2 * stroke).any():
         return high
@@ -240,19 +240,13 @@ def _high(contrast: np.ndarray, low: float, high: float, stroke: float) -> Any:
 def _of_letters(mask: np.ndarray, letter: float, stroke: float, least: float) -> np.ndarray:
     """What of a mask may be letters of about this height, if it is as much as this; else nothing."""
     labels, _ = ndimage.label(mask, np.ones((3, 3)))
-    (tall, wide), areas = _sizes(labels), np.bincount(labels.ravel())[1:]
+    (tall, wide), areas = sizes_of(ndimage.find_objects(labels)), np.bincount(labels.ravel())[1:]
     long = np.maximum(tall, wide)
     likely = (long > 0.4 * letter) & (tall < 3 * letter) & (wide < 6 * letter) & (areas > stroke * long / 4)
     for cut in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
         likely[cut[cut > 0] - 1] = False
     much = areas[likely].sum() >= max(SURPLUS * areas[~likely].sum(), least)
     return np.append(False, likely & much)[labels]
-
-
-def _sizes(labels: np.ndarray) -> np.ndarray:
-    """Heights and widths of the components, (2, n)."""
-    boxes = ndimage.find_objects(labels)
-    return np.array([[part.stop - part.start for part in box] for box in boxes]).reshape(-1, 2).T
 
 
 def _dark_on_light(pixels: np.ndarray) -> np.ndarray:

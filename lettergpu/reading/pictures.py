@@ -134,8 +134,7 @@ def _page(image: Image.Image, size: tuple[int, int], name: str) -> Page:
 
 def _reduced(image: Image.Image) -> Image.Image:
     """The picture, its long side no longer than LONG_SIDE: first of all, as whatever follows makes copies of it."""
-    factor = -(-max(image.size) // LONG_SIDE)
-    if factor == 1:
+    if max(image.size) <= LONG_SIDE:
         return image
     if image.mode.startswith("I;16"):
         image = image.convert("I")

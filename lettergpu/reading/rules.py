@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.transform import hough_line, hough_line_peaks
 
-from .filters import grown, stroke_width
+from .filters import grown, sizes_of, stroke_width
 from .ink import Ink
 
 THICK = 1.5  # strokes: what is thicker is no rule
@@ -81,7 +81,7 @@ def without_boxes(ink: Ink) -> Ink:
     if count < 2:
         return ink
     places = ndimage.find_objects(labels)
-    high, wide = np.array([[part.stop - part.start for part in place] for place in places]).T
+    high, wide = sizes_of(places)
     largest = np.argsort(-high * wide, kind="stable")
     largest = largest[np.cumsum((high * wide)[largest]) < LOOKED * labels.size]
     boxes = np.zeros(count + 1, bool)
