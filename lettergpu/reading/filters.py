@@ -20,6 +20,11 @@ def varied(values: np.ndarray, margin: int) -> tuple[slice, slice]:
     return slice(top, rows[-1] + margin + 1), slice(left, columns[-1] + margin + 1)
 
 
+def border_of(values: np.ndarray) -> np.ndarray:
+    """The outermost rows and columns of (height, width, ...), one after the other, (n, ...)."""
+    return np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
+
+
 def smoothed(grey: np.ndarray, sigma: float) -> np.ndarray:
     """What SciPy's Gaussian filter makes of float32 (height, width)."""
     box = varied(grey, int(4.0 * sigma + 0.5))  # as far as it reaches

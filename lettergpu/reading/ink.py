@@ -3,9 +3,9 @@
 The paper is what closes over the strokes: a grey-level closing wider than they are. How wide they are is found by a
 first, coarse look. Dividing by the paper takes shadows and gradients out (ink reflects a share of the light), and a
 threshold on what is left, Otsu's or Sauvola's, tells ink from paper. Where the paper is all of one colour, as on a
-screen, ink is what has another, however pale beside other ink. Elsewhere weak ink beside strong is ink if it is as
-large as letters are, and much beside what else is as weak. A sensor's grain is ink in the dark, until it is looked at
-through a blur: it falls apart there, which letters do not.
+screen, ink is what has another, however pale beside other ink. Elsewhere weak ink beside strong may be ink if it is as
+large as letters are, and much beside what else is as weak: whoever reads tries both. A sensor's grain is ink in the
+dark, until it is looked at through a blur: it falls apart there, which letters do not.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,9 @@ from scipy import ndimage
 from skimage.filters import threshold_sauvola
 
 from ..errors import LettergpuError
-from .filters import around, grain_of, otsu, sizes_of, smoothed, stroke_width, varied
+from .filters import around, border_of, grain_of, otsu, sizes_of, smoothed, stroke_width, varied
 from .page import is_drawing
+from .rules import rules_of
 
 THRESHOLDS = ("otsu", "sauvola")
 THUMBNAIL = 96  # pixels of the long side, on which colours and polarity are decided and the first look is taken
@@ -33,7 +34,7 @@ SHARP = 0.3, 0.1  # and where no look is closer and the picture is not enlarged:
 FLAT = 0.3  # of a picture that has the colour of its border, so that it is no photo's
 SEEN = 3.0  # pixels: strokes as wide as this are enough to look for weak ink beside strong,
 WELL_OFF = 2.0  # strokes from it at least,
-NOISE, WEAKEST, CLEARLY = 6.0, 0.05, 1.3  # whose contrast is so many times the paper's noise, so much, and above both
+NOISE, WEAKEST, CLEARLY = 4.5, 0.05, 1.3  # whose contrast is so many times the paper's noise, so much, and above both
 SURPLUS, PART = 1.5, 0.12  # and whose area is so many times what else stands out there, and this part of strong ink's
 GRAINY = 3.0  # grey levels that pixels beside each other differ by, by chance,
 CROWD = 20, 0.25  # and pieces of ink smaller than a letter, and for each that is not, from which on grain may be ink;
@@ -49,12 +50,14 @@ class Ink:
     """The ink of a page, seen as finely as its strokes need.
 
     share: float32 (height, width), 0 paper, 1 ink, in between at the edges. stroke: the width of a pen stroke in pixels
-    of these. scale: pixels of the page to one of these.
+    of these. scale: pixels of the page to one of these. also: the share with weak ink beside the strong as dark as it,
+    where there may be some.
     """
 
     share: np.ndarray
     stroke: float
     scale: float
+    also: np.ndarray | None = None
 
     @property
     def mask(self) -> np.ndarray:
@@ -92,12 +95,12 @@ def _seen(pixels: np.ndarray, binarize: str) -> Ink:
         return _ink(255 - off, GREYS, binarize, flat=True)
     mixture = _dark_on_light(pixels)
     ink = _ink(pixels, mixture, binarize)
-    if (of_border := _along_border(ink)) > 0.5:
+    if (of_border := border_of(ink.mask).mean()) > 0.5:
         try:
             inverse = _ink(pixels, -mixture, binarize)
         except LettergpuError:
             return ink
-        return inverse if _along_border(inverse) < of_border else ink
+        return inverse if border_of(inverse.mask).mean() < of_border else ink
     return ink
 
 
@@ -106,7 +109,7 @@ def _off_flat_paper(pixels: np.ndarray) -> np.ndarray | None:
 
     As `_off` has it; None in a photo.
     """
-    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]) // 8
+    border = border_of(pixels) // 8
     counts = np.bincount(border @ (1024, 32, 1))
     if counts.max() <= 0.5 * counts.sum():
         return None
@@ -126,14 +129,8 @@ def _ink(pixels: np.ndarray, mixture: np.ndarray, binarize: str, flat: bool = Fa
     look = _first_look(pixels, mixture, flat)
     box = varied(look.seen, 2 * int(2.0 * look.stroke) + 3) if flat else np.s_[:, :]
     share = np.zeros(look.seen.shape, np.float32)
-    share[box] = _share(smoothed(look.seen[box], look.blur), look.near[box], look.stroke, binarize, flat)
-    return Ink(share, max(1.0, stroke_width(share >= 0.5)), look.scale)
-
-
-def _along_border(ink: Ink) -> float:
-    """How much of the border is ink."""
-    mask = ink.mask
-    return float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())
+    share[box], also = _shares(smoothed(look.seen[box], look.blur), look.near[box], look.stroke, binarize, flat)
+    return Ink(share, max(1.0, stroke_width(share >= 0.5)), look.scale, also)
 
 
 class _Look(NamedTuple):
@@ -189,8 +186,10 @@ def _first_look(pixels: np.ndarray, mixture: np.ndarray, flat: bool) -> _Look:
     return _Look(seen, near, stroke, scale, smooth)
 
 
-def _share(seen: np.ndarray, near: np.ndarray, stroke: float, binarize: str, flat: bool) -> np.ndarray:
-    """How much of each pixel is ink, float32 (height, width). near: where ink may be, with some paper around it.
+def _shares(
+    seen: np.ndarray, near: np.ndarray, stroke: float, binarize: str, flat: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """How much of each pixel is ink, and also, as `Ink` has it. near: where ink may be, with some paper around it.
 
     flat: the paper has one colour, so that what is weak beside other ink is ink, too.
     """
@@ -201,20 +200,25 @@ def _share(seen: np.ndarray, near: np.ndarray, stroke: float, binarize: str, fla
     low, high = np.median(contrast[near & ~ink]), np.percentile(contrast[ink], 60)
     if high - low < FAINTEST:
         raise LettergpuError(EMPTY)
+    window = 2 * int(4.0 * stroke) + 3 if binarize == "sauvola" else 0
     if flat:
         high = np.maximum(around(np.maximum, contrast, 2 * int(stroke) + 1), low + 2 * FAINTEST)
-    else:
-        high = _high(contrast, low, high, stroke)
+        return _share(contrast, low, high, window), None
+    weak = _high(contrast, low, high, stroke)
+    return _share(contrast, low, high, window), None if weak is None else _share(contrast, low, weak, window)
+
+
+def _share(contrast: np.ndarray, low: float, high: Any, window: int) -> np.ndarray:
+    """The share between paper's contrast and ink's, float32 (height, width). window: of Sauvola's threshold, if any."""
     middle = (low + high) / 2
-    if binarize == "sauvola":
+    if window:
         white = 1.0 - np.clip((contrast - low) / (high - low), 0.0, 1.0)
-        window = 2 * int(4.0 * stroke) + 3
         middle = low + (high - low) * np.clip(1.0 - threshold_sauvola(white, window, k=0.4, r=0.5), 0.4, 0.7)
-    return np.clip(0.5 + (contrast - middle) / (0.8 * (high - low)), 0.0, 1.0).astype(np.float32)
+    return np.asarray(np.clip(0.5 + (contrast - middle) / (0.8 * (high - low)), 0.0, 1.0), np.float32)
 
 
-def _high(contrast: np.ndarray, low: float, high: float, stroke: float) -> Any:
-    """The contrast of ink, for each place where there is weak ink, as a pencil's, beside the strong.
+def _high(contrast: np.ndarray, low: float, high: float, stroke: float) -> np.ndarray | None:
+    """The contrast of ink at each place, where there may be weak ink, as a pencil's, beside the strong.
 
     That has letters' sizes, is much, and stands out from the paper, whose edges, folds and other side are less.
     """
@@ -224,14 +228,15 @@ def _high(contrast: np.ndarray, low: float, high: float, stroke: float) -> Any:
     tall = sizes_of(ndimage.find_objects(ndimage.label(strong, np.ones((3, 3)))[0]))[0]
     far = ~around(np.maximum, strong, 2 * int(WELL_OFF * stroke) + 1)
     if not far.any() or not (tall > 2 * stroke).any():
-        return high
+        return None
     letter = float(np.median(tall[tall > 2 * stroke]))
     paper = np.median(seen[far])
     least = paper + max(NOISE * float(np.median(np.abs(seen[far] - paper))), WEAKEST / 2)
-    weak = _of_letters(far & (seen > least), letter, stroke, PART * strong.sum())
+    weak = far & (seen > least)
+    weak = _of_letters(weak & ~rules_of(weak, stroke), letter, stroke, PART * strong.sum())
     weaker = np.percentile(seen[weak], 60) if weak.any() else 0.0
     if weaker - low < WEAKEST or weaker < CLEARLY * least:
-        return high
+        return None
     near = far & around(np.maximum, weak, 2 * int(2.0 * stroke) + 3)
     height, width = contrast.shape
     return np.where(near.repeat(step, axis=0).repeat(step, axis=1)[:height, :width], weaker, high)
@@ -243,8 +248,8 @@ def _of_letters(mask: np.ndarray, letter: float, stroke: float, least: float) ->
     (tall, wide), areas = sizes_of(ndimage.find_objects(labels)), np.bincount(labels.ravel())[1:]
     long = np.maximum(tall, wide)
     likely = (long > 0.4 * letter) & (tall < 3 * letter) & (wide < 6 * letter) & (areas > stroke * long / 4)
-    for cut in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
-        likely[cut[cut > 0] - 1] = False
+    cut = border_of(labels)
+    likely[cut[cut > 0] - 1] = False
     much = areas[likely].sum() >= max(SURPLUS * areas[~likely].sum(), least)
     return np.append(False, likely & much)[labels]
 

@@ -16,6 +16,7 @@ from scipy.cluster.vq import kmeans2
 
 from ..data import SIDE
 from ..errors import LettergpuError
+from .filters import border_of
 from .ink import EMPTY
 
 LONG = 23.0  # pixels between the outer edges of a letter, half-way up, along its longer side
@@ -101,5 +102,4 @@ def has_emnists_form(pixels: np.ndarray) -> bool:
     if pixels.shape != (SIDE, SIDE, 3) or np.ptp(pixels, axis=2).any():
         return False
     grey = pixels[..., 0]
-    border = np.concatenate([grey[:1].ravel(), grey[-1:].ravel(), grey[:, 0], grey[:, -1]])
-    return bool((border > 32).mean() <= 0.1 and grey.max() >= 128)
+    return bool((border_of(grey) > 32).mean() <= 0.1 and grey.max() >= 128)

@@ -13,7 +13,7 @@ from PIL import Image
 from scipy import ndimage
 from skimage.morphology import convex_hull_image
 
-from .filters import grown, of_squares, otsu, smoothed
+from .filters import border_of, grown, of_squares, otsu, smoothed
 
 SIDE = 192  # pixels of the long side, on which the sheet is looked for
 LETTER = 12  # a letter is narrower than the long side by at least this factor, or there is no room for a table
@@ -54,7 +54,7 @@ def is_drawing(pixels: np.ndarray) -> bool:
 
     Such a picture has no room for a sheet, and none of a sensor's grain.
     """
-    if any((side != pixels[0, 0]).any() for side in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])):
+    if (border_of(pixels) != pixels[0, 0]).any():
         return False
     other = reduce(np.logical_or, np.moveaxis(pixels != pixels[0], 2, 0))
     least = LEAST[max(pixels.shape) < PHOTO]
@@ -69,7 +69,7 @@ def within_frame(pixels: np.ndarray) -> tuple[slice, slice] | None:
     """
     if max(pixels.shape) < FRAMED or is_drawing(pixels):
         return None
-    ring = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).astype(np.float32)
+    ring = border_of(pixels).astype(np.float32)
     colour = np.median(ring, axis=0)
     even = float(np.percentile(np.abs(ring - colour).max(axis=1), 99))
     if even > FRAME:
@@ -131,7 +131,7 @@ def _notes(pixels: np.ndarray, dark: bool) -> list[_Seen]:
     for region in (*_patches(paper), _largest(light > (threshold := otsu(light)))):
         sheet = _written(ndimage.binary_fill_holes(region), bright, threshold, window)
         outline, core = _outline(sheet), _inside(sheet, EDGE)
-        at_border = sum(side.sum() for side in (sheet[0], sheet[-1], sheet[:, 0], sheet[:, -1]))
+        at_border = border_of(sheet).sum()
         inked, pieces = _inked(bright, light, core), ndimage.label(core & (bright < (1.0 - FAINT) * light))[1]
         written = WRITTEN <= inked <= FULL and pieces <= PIECES and _stands_out(paper, core, sheet)
         if written and at_border <= outline.sum() / 2 and sheet.sum() >= SOLID * convex_hull_image(sheet).sum():

@@ -4,7 +4,7 @@ import lettergpu
 lettergpu.read("note.jpg").text
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from ..data import SIDE
 from ..errors import LettergpuError
 from ..nn.network import Network
 from ..training import checkpoint
+from .filters import stroke_width
 from .ink import EMPTY, THRESHOLDS, Ink, find_ink
 from .language import english
 from .layout import Found, find_letters, in_one_piece, single_letter
@@ -26,7 +27,7 @@ from .order import box_back
 from .page import PHOTO, is_drawing, on_paper, perhaps_on_paper, within_frame
 from .pictures import Page, open_page
 from .reading import Letter, Reading
-from .rules import without_boxes, without_rules
+from .rules import boxes_of, rules_of
 from .sheet import Glyph
 from .spans import LEAST, LETTER, MOST, Judge
 
@@ -117,8 +118,7 @@ class Reader:
             return self._turned(reading, ink, find, shape, size, top)
 
         def seen(paper: np.ndarray) -> Reading:
-            ink = without_boxes(find_ink(paper, binarize))
-            return self._fullest(*_tried(look, [ink, *without_rules(ink)]))
+            return self._fullest(*_tried(look, _ways_to_see(find_ink(paper, binarize))))
 
         return self._on_its_sheet(page.pixels, seen).moved(left, above)
 
@@ -126,7 +126,7 @@ class Reader:
         self, reading: Reading, ink: Ink, find: Callable[[Ink], Found], shape: Shape, size: Shape, top: int
     ) -> Reading:
         """What is read of the ink if it is turned by quarters, where that is surer; else what was read of it."""
-        if not (ways := _ways(reading)):
+        if not (ways := _turns(reading)):
             return reading
         most = self._upright(reading) + STAYS
         for quarters in ways:
@@ -247,11 +247,27 @@ def _in_a_line(reading: Reading) -> float:
     return len(reading.letters) / (1 + reading.text.count("\n"))
 
 
-def _ways(reading: Reading) -> tuple[int, ...]:
+def _turns(reading: Reading) -> tuple[int, ...]:
     """The quarters by which a picture may have to be turned, after what was read of it."""
     if not 2 <= len(reading.letters) <= MANY:
         return ()
     return (1, 2, 3) if _in_a_line(reading) < LINED else (2,) if _surety(reading) < -SURER else ()
+
+
+def _ways_to_see(ink: Ink) -> Iterator[Ink]:
+    """The ink, and with what is weak beside it; each without boxes around letters, and also without rules."""
+    for seen in (ink,) if ink.also is None else (ink, replace(ink, share=ink.also)):
+        if (boxes := boxes_of(seen.mask, seen.stroke)).any():
+            seen = _without(seen, boxes)
+            seen = replace(seen, stroke=max(1.0, stroke_width(seen.mask)))
+        yield seen
+        if (rules := rules_of(seen.mask, seen.stroke)).any():
+            yield _without(seen, rules)
+
+
+def _without(ink: Ink, what: np.ndarray) -> Ink:
+    """The ink but for some of it, bool (height, width)."""
+    return replace(ink, share=np.where(what, np.float32(0.0), ink.share))
 
 
 def _unframed(page: Page) -> tuple[Page, int, int]:

@@ -3,17 +3,14 @@
 They are found by the Hough transform (Duda and Hart 1972, "Use of the Hough transformation to detect lines and curves
 in pictures") of what is thin, and taken away where no stroke crosses them, as staff lines are out of music (Dalitz et
 al. 2008, "A comparative study of staff removal algorithms"). A crossbar may look like one: whoever reads tries both.
-Boxes and circles that are drawn around letters are taken away, too: by themselves they are an I or O.
+Boxes and circles that are drawn around letters are found, too: by themselves they are an I or O.
 """
-
-from dataclasses import replace
 
 import numpy as np
 from scipy import ndimage
 from skimage.transform import hough_line, hough_line_peaks
 
-from .filters import grown, sizes_of, stroke_width
-from .ink import Ink
+from .filters import grown, sizes_of
 
 THICK = 1.5  # strokes: what is thicker is no rule
 ANGLES = np.deg2rad(90.0 + np.arange(-10.0, 10.25, 0.25))  # of what is across a rule that is about level
@@ -26,12 +23,6 @@ ROOM, SIDE = 4.0, 0.08  # strokes: a box is as wide and high at least; and how f
 ROUND, TALL = 0.7, 0.4  # of its box that a circle fills; and of its height, what is in it: more than a Q has in it
 CLOSED, THIN = 0.9, 0.35  # of each of its sides that there is at least; and of all the box that its lines are at most
 LOOKED = 4.0  # pages of boxes within each other that are looked at, the largest first
-
-
-def without_rules(ink: Ink) -> list[Ink]:
-    """The ink without its rules, or nothing where it has none."""
-    rules = rules_of(ink.mask, ink.stroke)
-    return [replace(ink, share=np.where(rules, np.float32(0.0), ink.share))] if rules.any() else []
 
 
 def rules_of(mask: np.ndarray, stroke: float) -> np.ndarray:
@@ -75,23 +66,18 @@ def _runs(mask: np.ndarray) -> np.ndarray:
     return np.asarray(lengths.reshape(mask.shape[1], -1)[:, 1:].T)
 
 
-def without_boxes(ink: Ink) -> Ink:
-    """The ink without thin boxes and circles that are drawn around some of it; as it is where there are none."""
-    labels, count = ndimage.label(ink.mask, np.ones((3, 3)))
-    if count < 2:
-        return ink
+def boxes_of(mask: np.ndarray, stroke: float) -> np.ndarray:
+    """What of the ink, bool (height, width), is of thin boxes and circles around some of it, soft edges too."""
+    labels, count = ndimage.label(mask, np.ones((3, 3)))
     places = ndimage.find_objects(labels)
     high, wide = sizes_of(places)
     largest = np.argsort(-high * wide, kind="stable")
     largest = largest[np.cumsum((high * wide)[largest]) < LOOKED * labels.size]
     boxes = np.zeros(count + 1, bool)
-    for number in largest[np.minimum(high, wide)[largest] >= ROOM * ink.stroke]:
+    for number in largest[np.minimum(high, wide)[largest] >= ROOM * stroke] if count > 1 else ():
         here, own = labels[places[number]], number + 1
-        boxes[own] = _surrounds(here == own, (here > 0) & (here != own), ink.stroke)
-    if not boxes.any():
-        return ink
-    share = np.where(grown(boxes[labels], 2), np.float32(0.0), ink.share)
-    return replace(ink, share=share, stroke=max(1.0, stroke_width(share >= 0.5)))
+        boxes[own] = _surrounds(here == own, (here > 0) & (here != own), stroke)
+    return grown(boxes[labels], 2) if boxes.any() else np.zeros_like(mask)
 
 
 def _surrounds(own: np.ndarray, other: np.ndarray, stroke: float) -> bool:

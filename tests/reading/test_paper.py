@@ -179,6 +179,17 @@ def test_a_pencil_is_seen_beside_bold_print(index, reader):
     assert reader.read(picture, form="text").text.split("\n") == [heading, text]
 
 
+@pytest.mark.parametrize("squares", [185, 195])
+def test_a_pencil_is_seen_beside_bold_print_on_paper_with_squares(squares, reader):
+    sheet, text = written(4, pen=150)
+    pen = ImageDraw.Draw(sheet)
+    for at in range(0, max(sheet.size), 70):
+        pen.line((0, at, sheet.width, at), squares, 3)
+        pen.line((at, 0, at, sheet.height), squares, 3)
+    picture, heading = under_print(sheet)
+    assert reader.read(picture, form="text").text.split("\n") == [heading, text]
+
+
 def fold(pen):
     pen.line([(0, 60), (320, 66), (699, 62)], 195, 6)
 
@@ -197,7 +208,18 @@ def test_what_is_as_weak_and_no_writing_is_no_ink_beside_bold_print(draw):
     below = Image.new("L", (700, 250), 225)
     draw(ImageDraw.Draw(below))
     found = find_ink(under_print(below)[0])
+    assert found.also is None
     assert not found.mask[int(165 / found.scale) :].any()
+
+
+def test_weak_ink_that_makes_no_letters_is_left_out(reader):
+    sheet = Image.new("L", (700, 250), 225)
+    for x in range(40, 640, 67):
+        scribble = (x, 90, x + 10, 150, x + 20, 90, x + 30, 150, x + 40, 90)
+        ImageDraw.Draw(sheet).line(scribble, 180, 9)
+    picture, heading = under_print(sheet)
+    assert find_ink(picture).also is not None
+    assert reader.read(picture, form="text").text == heading
 
 
 @pytest.mark.parametrize("ink", [0, 255], ids=["dark", "light"])
@@ -232,7 +254,7 @@ def test_lines_of_small_print_are_no_bars():
 
 
 def test_where_neither_side_is_ink_it_is_said(monkeypatch):
-    monkeypatch.setattr(ink_module, "_along_border", lambda ink: 0.6)
+    monkeypatch.setattr(ink_module.Ink, "mask", np.ones((9, 9), bool))
     assert find_ink(board()).mask.any()
     with pytest.raises(LettergpuError, match="there is no letter"):
         find_ink(np.full((90, 70, 3), 128, np.uint8))

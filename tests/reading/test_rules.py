@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lettergpu.reading.ink import Ink
 from lettergpu.reading.reader import Reader
-from lettergpu.reading.rules import rules_of, without_boxes, without_rules
+from lettergpu.reading.rules import boxes_of, rules_of
 from lettergpu.reading.sheet import level_sheet
 
 STROKE = 7
@@ -111,26 +111,26 @@ def test_a_round_letter_with_a_tail_in_it_stays():
     draw = ImageDraw.Draw(image)
     draw.ellipse((20, 20, 100, 100), outline=255, width=6)
     draw.line((64, 66, 80, 82), 255, 6)  # a Q's, apart from its ring
-    ink = Ink(np.asarray(image, np.float32) / 255, 6.0, 1.0)
-    assert without_boxes(ink) is ink
+    assert not boxes_of(np.asarray(image) > 127, 6.0).any()
 
 
 @pytest.mark.parametrize("inside", ["", "bar", "speck"])
 def test_a_letter_as_square_as_a_box_stays(inside):
-    share = np.zeros((120, 120), np.float32)
-    share[20:100, 25:95] = 1.0
-    share[25:95, 30:90] = 0.0  # an O of a display
-    share[{"bar": np.s_[56:61, 30:90], "speck": np.s_[58:66, 50:58], "": np.s_[:0]}[inside]] = 1.0  # or a B, or dotted
-    ink = Ink(share, 5.0, 1.0)
-    assert without_boxes(ink) is ink
+    mask = np.zeros((120, 120), bool)
+    mask[20:100, 25:95] = True
+    mask[25:95, 30:90] = False  # an O of a display
+    mask[{"bar": np.s_[56:61, 30:90], "speck": np.s_[58:66, 50:58], "": np.s_[:0]}[inside]] = True  # or a B, or dotted
+    assert not boxes_of(mask, 5.0).any()
 
 
-def test_ink_without_rules_is_as_it_was():
-    _, letters = ruled("HAND")
-    ink = Ink(letters.astype(np.float32), STROKE, 1.0)
-    assert without_rules(ink) == []
-    (less,) = without_rules(Ink((np.asarray(ruled("HAND")[0])[..., 0] < 128).astype(np.float32), STROKE, 2.0))
-    assert (less.stroke, less.scale, less.share.dtype) == (STROKE, 2.0, np.float32)
+def test_a_page_without_ink_has_neither_rules_nor_boxes():
+    page = np.zeros((90, 70), bool)
+    assert not rules_of(page, 2.0).any()
+    assert not boxes_of(page, 2.0).any()
+
+
+def test_a_word_has_no_rules():
+    assert not rules_of(ruled("HAND")[1], STROKE).any()
 
 
 @settings(max_examples=60, deadline=None)
