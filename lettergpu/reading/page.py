@@ -34,7 +34,7 @@ SOLID, PIECES = 0.75, 30  # of its convex hull that it fills, and how much lies 
 FULL, APART = 0.8, 16.0  # of it that is ink at most, swollen, and of 255, how much another colour there is around it,
 NOTES = 3  # and how many are looked at, each of which costs a reading
 BOARD_LEAST, BOARD_INKED = 0.3, 0.6  # of a dark board,
-BOARD, SIGN = 0.95, 0.88  # of the rectangle around it that a board, or a smaller one, fills; most letters fill less
+BOARD, SIGN = 0.95, (0.88, 0.93)  # of the rectangle around it that a board fills, and a smaller one, by PHOTO
 FRAME, SPECK = 16.0, 0.005  # of 255: how even a frame is; and how much of a row or column of it may be other
 FILLED, MOSTLY = 0.9, 0.5  # of each side of what is within, and of all of it, that is other than the frame
 FRAMED, SOFT = 100, 0.005  # pixels of the long side at least; and of it, how far what is within runs into its frame
@@ -107,14 +107,16 @@ def on_paper(pixels: np.ndarray) -> np.ndarray:
     return _endless(pixels, seen) if seen and _filled(seen.sheet) > BOARD else pixels
 
 
-def perhaps_on_paper(pixels: np.ndarray) -> list[np.ndarray]:
+def perhaps_on_paper(pixels: np.ndarray, signs: bool = True) -> list[np.ndarray]:
     """Pages likewise, (height, width, 3), of each patch of a colour that may be a note or bold letter, larger first.
 
-    A dark one with bright writing on it is a sign, if it is about a rectangle; in a small picture it is a letter.
+    signs: whether a dark one with bright writing on it, that is about a rectangle, may be one, too.
     """
     found = _notes(pixels, dark=False)
-    if max(pixels.shape) >= PHOTO:
-        found += [sign for sign in _notes(pixels, dark=True) if _filled(sign.sheet) > SIGN]
+    small = max(pixels.shape) < PHOTO  # where it may be a bold letter, which has round corners, or is cut off
+    for sign in _notes(pixels, dark=True) if signs else ():
+        if _filled(sign.sheet) > SIGN[small] and not (small and border_of(sign.sheet).any()):
+            found.append(sign)
     found.sort(key=lambda seen: seen.sheet.sum(), reverse=True)
     return [_endless(pixels, seen) for seen in found[:NOTES]]
 

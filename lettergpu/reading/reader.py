@@ -151,9 +151,10 @@ class Reader:
     def _on_its_sheet(self, pixels: np.ndarray, seen: Callable[[np.ndarray], Reading]) -> Reading:
         """What is read of all of the picture, or of what may be a note in it, where that says more."""
         known, empty = _tried(seen, [on_paper(pixels)])
-        sure = (known and max(pixels.shape) >= PHOTO and self._sure(known[0])) or is_drawing(pixels)
-        notes, _ = _tried(seen, () if sure else perhaps_on_paper(pixels))
-        return self._fullest(known + notes, empty)
+        sure = bool(known) and self._sure(known[0])
+        if not (sure and max(pixels.shape) >= PHOTO) and not is_drawing(pixels):
+            known += _tried(seen, perhaps_on_paper(pixels, signs=not sure))[0]
+        return self._fullest(known, empty)
 
     def _fullest(self, known: list[Reading], empty: LettergpuError | None) -> Reading:
         """What says most of these, the first with a bonus; where there is none, what was wrong with it is raised."""

@@ -64,6 +64,18 @@ def test_a_label_or_sign_full_of_bold_lines_is_found(size, leading, paper, table
     assert reader.read(grainy(np.asarray(picture))).text.split() == lines
 
 
+@pytest.mark.parametrize("size", [24, 32])
+def test_a_small_sign_on_a_pattern_is_read(size, reader):
+    lines, side = ["FIELD", "STREET"], 300
+    waves = 128 + 70 * np.sin((np.arange(side) + 12 * np.cos(np.arange(side) / 25)[:, None]) / 5)
+    picture = Image.fromarray(np.uint8(waves[..., None] * (0.8, 1, 1.3)).clip(0, 255))
+    draw, font = ImageDraw.Draw(picture), font_of("DejaVuSans", size)
+    wide, high = font.getlength("STREET") + size, 1.3 * size * len(lines) + size
+    draw.rectangle((90, 100, 90 + wide, 100 + high), (25, 25, 45))
+    draw.multiline_text((90 + size / 2, 100 + size / 2), "\n".join(lines), (220, 220, 225), font)
+    assert reader.read(grainy(np.asarray(picture))).text.split() == lines
+
+
 @pytest.mark.parametrize(("character", "side"), [("O", 700), ("Q", 700), ("B", 300)])
 def test_a_bold_letter_is_no_sign(character, side, reader):
     picture = Image.new("RGB", (side, side), (235, 235, 235))
@@ -152,7 +164,7 @@ def test_a_text_is_not_given_up_for_a_patch_of_it(reader, monkeypatch):
     few = pixels.copy()
     few[:, 310:] = 255
     likely = {12: np.repeat([1.0, 0.4, -5.0], [6, 2, 4]), 4: np.full(4, 0.5)}
-    monkeypatch.setattr(reader_module, "perhaps_on_paper", lambda pixels: [few])
+    monkeypatch.setattr(reader_module, "perhaps_on_paper", lambda pixels, signs: [few])
     monkeypatch.setattr(Reader, "_sure", lambda self, reading: False)
     monkeypatch.setattr(Reader, "_likely", lambda self, reading: likely[12 if len(reading.letters) > 9 else 4])
     assert reader.read(pixels).text == "LONG AND PLAIN"
@@ -162,7 +174,7 @@ def test_a_text_is_not_given_up_for_a_patch_of_it(reader, monkeypatch):
 
 def test_what_is_read_for_sure_is_not_looked_at_again(reader, monkeypatch):
     asked = []
-    monkeypatch.setattr(reader_module, "perhaps_on_paper", lambda page: asked.append(page) or [])
+    monkeypatch.setattr(reader_module, "perhaps_on_paper", lambda page, signs: asked.append(page) or [])
     drawn, _ = letter(0)
     large = np.asarray(Image.fromarray(drawn).resize((420, 420 * drawn.shape[0] // drawn.shape[1])))
     assert reader.read(large).letters
