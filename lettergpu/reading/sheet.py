@@ -16,7 +16,7 @@ from .normalise import to_emnist
 EDGE = 2  # pixels: around a letter its ink ends softly
 MOST = 4000  # pieces on a page: of more, which are noise, the largest
 LAYERS = 4.0  # pages that the boxes of all pieces cover: of more, which are patterns, the smaller
-TILT = 12  # degrees at most that lines are turned back by
+TILT = 25  # degrees at most that lines are turned back by
 Box = tuple[float, float, float, float]
 
 

@@ -99,7 +99,7 @@ def test_the_reports_way_step_by_step():
     assert (seen == as_the_report_did(open_page(Image.eval(image, lambda v: 255 - v)).pixels)).mean() > 0.9
 
 
-@pytest.mark.parametrize("tilt", [-8, 0, 7])
+@pytest.mark.parametrize("tilt", [-8, 0, 7, 17, -23])
 def test_lines_words_and_boxes(reader, tilt):
     picture = pictures.word(0, 3, source="strokes")
     word = picture.image.convert("L")
@@ -188,11 +188,12 @@ def test_strokes_that_are_broken_into_dashes_are_of_one_letter(name, dash, reade
     assert bottom > 320
 
 
-def test_letters_of_a_tilted_line_are_turned_upright(reader):
+@pytest.mark.parametrize("tilt", [11, 22])
+def test_letters_of_a_tilted_line_are_turned_upright(tilt, reader):
     picture = pictures.word(0, 5, source="strokes")
     level = picture.image.convert("L")
     level = Image.eval(level, lambda v: 255 - v) if np.asarray(level).mean() < 128 else level
-    tilted = level.rotate(11, expand=True, fillcolor=level.getpixel((0, 0)), resample=Image.Resampling.BICUBIC)
+    tilted = level.rotate(tilt, expand=True, fillcolor=level.getpixel((0, 0)), resample=Image.Resampling.BICUBIC)
     upright, turned = (reader.read(page).letters for page in (level, tilted))
     assert len(turned) == len(upright) == len(picture.text)
     off = [np.abs(a.image.astype(int) - b.image).mean() for a, b in zip(upright, turned, strict=True)]
