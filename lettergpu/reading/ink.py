@@ -31,7 +31,7 @@ SMALL = 600  # pixels of the long side, up to which there is no time to be gaine
 LARGE = 1000  # pixels of the long side, up to which a picture of fine strokes is looked at enlarged
 SOFT = 0.6, 0.2  # pixels and strokes, the more, of the blur that is looked through,
 SHARP = 0.3, 0.1  # and where no look is closer and the picture is not enlarged: small print runs together
-FLAT = 0.3  # of a picture that has the colour of its border, so that it is no photo's
+FLAT, EVEN = 0.3, 0.3  # of a picture that has the colour of its border, and its grain at most, if it is no photo's
 SEEN = 3.0  # pixels: strokes as wide as this are enough to look for weak ink beside strong,
 WELL_OFF = 2.0  # strokes from it at least,
 NOISE, WEAKEST, CLEARLY = 4.5, 0.05, 1.3  # whose contrast is so many times the paper's noise, so much, and above both
@@ -71,13 +71,14 @@ def find_ink(page: np.ndarray, binarize: str = "otsu") -> Ink:
     Paper is what the border is mostly made of: where a letter fills a picture, most of it may be ink.
     Raises LettergpuError where nothing stands out from the paper.
     """
-    ink = _seen(page, binarize)
     grain = 0.0 if is_drawing(page) else grain_of(page)
+    ink = _seen(page, binarize, grain)
     for blur in BLURS if grain > GRAINY * max(1.0, ink.scale) else ():
         crumbs, letters = _pieces(ink)
         if crumbs <= max(CROWD[0], CROWD[1] * letters):
             return ink
-        blurred = _seen(np.asarray(Image.fromarray(page).filter(ImageFilter.GaussianBlur(blur * grain))), binarize)
+        softer = np.asarray(Image.fromarray(page).filter(ImageFilter.GaussianBlur(blur * grain)))
+        blurred = _seen(softer, binarize, grain)
         ink = blurred if _pieces(blurred)[0] < crumbs / 2 else ink
     return ink
 
@@ -88,10 +89,9 @@ def _pieces(ink: Ink) -> tuple[int, int]:
     return int(((areas > 0.4) & (areas < LETTER)).sum()), int((areas >= LETTER).sum())
 
 
-def _seen(pixels: np.ndarray, binarize: str) -> Ink:
-    """The ink of such pixels as they are."""
-    off = _off_flat_paper(pixels)
-    if off is not None:
+def _seen(pixels: np.ndarray, binarize: str, grain: float) -> Ink:
+    """The ink of such pixels as they are, of a picture of this grain."""
+    if grain < EVEN and (off := _off_flat_paper(pixels)) is not None:
         return _ink(255 - off, GREYS, binarize, flat=True)
     mixture = _dark_on_light(pixels)
     ink = _ink(pixels, mixture, binarize)
@@ -107,7 +107,7 @@ def _seen(pixels: np.ndarray, binarize: str) -> Ink:
 def _off_flat_paper(pixels: np.ndarray) -> np.ndarray | None:
     """How far each of these pixels (height, width, 3) is from the one colour that the border and many of them have.
 
-    As `_off` has it; None in a photo.
+    As `_off` has it; None where there is none.
     """
     border = border_of(pixels) // 8
     counts = np.bincount(border @ (1024, 32, 1))

@@ -4,6 +4,7 @@ import numpy as np
 import pictures
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
+from scipy import ndimage
 from test_spans import font_of
 
 from lettergpu.errors import LettergpuError
@@ -159,6 +160,17 @@ def board():
 )
 def test_other_pictures_stay_as_they_are(picture):
     assert on_paper(picture) is picture
+
+
+@pytest.mark.parametrize("index", [1, 4, 5])
+@pytest.mark.parametrize("dim", [0.5, 0.6, 0.7])
+def test_a_word_is_read_across_a_shadow_on_even_paper(dim, index, reader):
+    """Most of the border has one colour, but for the grain, as a screen's has."""
+    sheet, text = written(index, paper=236)
+    across, down = np.arange(sheet.width) / sheet.width, np.arange(sheet.height)[:, None] / sheet.height
+    light = ndimage.gaussian_filter(np.where(np.abs(across + 0.2 * down - 0.55) < 0.18, dim, 1.0), 5)
+    photo = np.asarray(sheet) * light + np.random.default_rng(0).normal(0, 2, light.shape)
+    assert reader.read(np.repeat(np.uint8(photo.clip(0, 255))[..., None], 3, axis=2)).text == text
 
 
 def under_print(below):
