@@ -139,7 +139,7 @@ def lines_of(file: bytes, text: str, boxes: list[Box], reader: Reader) -> list[L
     usual = layout.lattice_of, layout.WIDER
     layout.lattice_of, layout.WIDER = look, ()  # each line once, as wide as it is
     try:
-        layout.find_letters(find_ink(on_paper(open_page(file).pixels)), reader.judge)
+        layout.find_letters(find_ink(on_paper(open_page(file).pixels)[0]), reader.judge)
     except LettergpuError:
         return []
     finally:

@@ -27,7 +27,7 @@ def _normalised(pixels: np.ndarray) -> np.ndarray:
     from .normalise import has_emnists_form
     from .page import on_paper
 
-    return pixels[..., 0] if has_emnists_form(pixels) else single_letter(find_ink(on_paper(pixels))).image
+    return pixels[..., 0] if has_emnists_form(pixels) else single_letter(find_ink(on_paper(pixels)[0])).image
 
 
 @lru_cache(maxsize=1)

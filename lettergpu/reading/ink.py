@@ -74,16 +74,16 @@ def find_ink(page: np.ndarray, binarize: str = "otsu") -> Ink:
     grain = 0.0 if is_drawing(page) else grain_of(page)
     ink = _seen(page, binarize, grain)
     for blur in BLURS if grain > GRAINY * max(1.0, ink.scale) else ():
-        crumbs, letters = _pieces(ink)
+        crumbs, letters = pieces_of(ink)
         if crumbs <= max(CROWD[0], CROWD[1] * letters):
             return ink
         softer = np.asarray(Image.fromarray(page).filter(ImageFilter.GaussianBlur(blur * grain)))
         blurred = _seen(softer, binarize, grain)
-        ink = blurred if _pieces(blurred)[0] < crumbs / 2 else ink
+        ink = blurred if pieces_of(blurred)[0] < crumbs / 2 else ink
     return ink
 
 
-def _pieces(ink: Ink) -> tuple[int, int]:
+def pieces_of(ink: Ink) -> tuple[int, int]:
     """How many pieces of ink there are that are smaller than a letter, but no specks, and how many that are not."""
     areas = np.bincount(ndimage.label(ink.mask, np.ones((3, 3)))[0].ravel())[1:] / ink.stroke**2
     return int(((areas > 0.4) & (areas < LETTER)).sum()), int((areas >= LETTER).sum())

@@ -41,12 +41,16 @@ FRAMED, SOFT = 100, 0.005  # pixels of the long side at least; and of it, how fa
 
 
 class _Seen(NamedTuple):
-    """small: the picture, float32 (height, width, 3), or its negative. sheet: bool (height, width). dark: a board."""
+    """small: the picture, float32 (height, width, 3), or its negative. sheet: bool (height, width). dark: a board.
+
+    whole: it is seen all round.
+    """
 
     small: np.ndarray
     sheet: np.ndarray
     window: int
     dark: bool
+    whole: bool = True
 
 
 def is_drawing(pixels: np.ndarray) -> bool:
@@ -92,19 +96,20 @@ def within_frame(pixels: np.ndarray) -> tuple[slice, slice] | None:
     return box if np.ptp(colours, axis=0).max() > 2 * FRAME else None
 
 
-def on_paper(pixels: np.ndarray) -> np.ndarray:
+def on_paper(pixels: np.ndarray) -> list[np.ndarray]:
     """The picture (height, width, 3), uint8, with paper for what is around its sheet; as it is without one, or drawn.
 
+    Also as it is where the sheet is not seen all round: it may lie in a shadow, or be marked, where it seems to end.
     A dark board or window with bright writing on it is a sheet, too, if it is a rectangle.
     """
     if is_drawing(pixels):
-        return pixels
+        return [pixels]
     if seen := _sheet(pixels, dark=False):
-        return _endless(pixels, seen)
+        return [_endless(pixels, seen)] + [pixels] * (not seen.whole)
     if (pixels[::8, ::8] < 160).mean() < BOARD_LEAST * (1.0 - BOARD_INKED):
-        return pixels  # so little of it is dark that there is no board, which need not be looked for
+        return [pixels]  # so little of it is dark that there is no board, which need not be looked for
     seen = _sheet(pixels, dark=True)
-    return _endless(pixels, seen) if seen and _filled(seen.sheet) > BOARD else pixels
+    return [_endless(pixels, seen) if seen and _filled(seen.sheet) > BOARD else pixels]
 
 
 def perhaps_on_paper(pixels: np.ndarray, signs: bool = True) -> list[np.ndarray]:
@@ -210,7 +215,7 @@ def _sheet(pixels: np.ndarray, dark: bool) -> _Seen | None:
     falls, open_ = _falls(paper, sheet), int(seen.sum() < SEEN * _outline(sheet).sum())
     shaded = open_ and np.median(paper[~sheet]) >= DARKER * np.median(paper[sheet])
     large = sheet.mean() >= LEAST[open_ or max(pixels.shape) < PHOTO]
-    return _Seen(small, sheet, window, dark) if large and falls > FALLS[open_] and not shaded else None
+    return _Seen(small, sheet, window, dark, not open_) if large and falls > FALLS[open_] and not shaded else None
 
 
 def _inked(bright: np.ndarray, paper: np.ndarray, where: np.ndarray) -> float:

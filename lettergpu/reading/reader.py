@@ -7,6 +7,7 @@ lettergpu.read("note.jpg").text
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,7 +19,7 @@ from ..errors import LettergpuError
 from ..nn.network import Network
 from ..training import checkpoint
 from .filters import stroke_width
-from .ink import EMPTY, THRESHOLDS, Ink, find_ink
+from .ink import EMPTY, THRESHOLDS, Ink, find_ink, pieces_of
 from .language import english
 from .layout import Found, find_letters, in_one_piece, single_letter
 from .lexicon import lexicon_of
@@ -38,7 +39,8 @@ FEWER = 0.6  # times as many letters, or more, that are found in what is turned 
 LINED = 4.0  # letters side by side, from which on a picture does not lie on its side
 WIDE = 2.5  # heights: what is no wider may be one letter, such as an m
 PLAIN, MORE = (-0.5, 2.0), 0.4  # how likely no letter and a plain one is; by what a note has to beat the whole picture
-MANY = 300  # letters: a page that has more is not read in other ways, too
+AROUND = 0.5  # and how likely, in the mean, those of a picture that seems to end on the table: that has letters, too
+MANY, FULL = 300, 1000  # letters: a page that has more is not turned, nor read with weak ink and without, or around it
 ENOUGH = 8  # letters to tell by
 FRAMES = 3  # around each other that are left out at most, each of which costs a look
 BINARIZERS = (*THRESHOLDS, "kmeans")
@@ -118,7 +120,10 @@ class Reader:
             return self._turned(reading, ink, find, shape, size, top)
 
         def seen(paper: np.ndarray) -> Reading:
-            return self._fullest(*_tried(look, _ways_to_see(find_ink(paper, binarize))))
+            ink = find_ink(paper, binarize)
+            also = [] if ink.also is None else [replace(ink, share=ink.also)]
+            inks = also if also and pieces_of(ink)[1] > FULL else [ink, *also]
+            return self._fullest(*_tried(look, chain.from_iterable(map(_ways_to_see, inks))))
 
         return self._on_its_sheet(page.pixels, seen).moved(left, above)
 
@@ -146,11 +151,15 @@ class Reader:
 
     def _upright(self, reading: Reading) -> float:
         """What tells a text that stands upright: plain letters, surely named, many side by side."""
-        return float(self._likely(reading).clip(*PLAIN).mean()) + 4.0 * _surety(reading) + np.log(_in_a_line(reading))
+        return float(self._likely(reading).clip(*PLAIN).mean()) + 4.0 * reading.surety + np.log(reading.abreast)
 
     def _on_its_sheet(self, pixels: np.ndarray, seen: Callable[[np.ndarray], Reading]) -> Reading:
         """What is read of all of the picture, or of what may be a note in it, where that says more."""
-        known, empty = _tried(seen, [on_paper(pixels)])
+        page, *whole = on_paper(pixels)
+        known, empty = _tried(seen, [page])
+        full = known and len(known[0].letters) > FULL
+        around, _ = _tried(seen, () if full else whole)
+        known += [reading for reading in around if self._likely(reading).clip(*PLAIN).mean() > AROUND]
         sure = bool(known) and self._sure(known[0])
         if not (sure and max(pixels.shape) >= PHOTO) and not is_drawing(pixels):
             known += _tried(seen, perhaps_on_paper(pixels, signs=not sure))[0]
@@ -167,7 +176,7 @@ class Reader:
 
     def _sure(self, reading: Reading) -> bool:
         """Whether there is no doubt about what was read: a note as a whole is as surely some letter, but like none."""
-        return _surety(reading) > -SURER and (len(reading.letters) >= ENOUGH or self._likely(reading).min() > 0)
+        return reading.surety > -SURER and (len(reading.letters) >= ENOUGH or self._likely(reading).min() > 0)
 
     def _answer(self, found: Found, shape: Shape, size: Shape, top: int) -> Reading:
         """What the letters found are named. shape: of the page's pixels; size: the original's width and height."""
@@ -229,11 +238,6 @@ def _check(option: str, value: str, names: tuple[str, ...]) -> None:
         raise LettergpuError(f"{option} {value}: choose one of {', '.join(names)}")
 
 
-def _surety(reading: Reading) -> float:
-    """The mean log probability of what was answered."""
-    return float(np.mean([np.log(max(letter.top[0][1], 1e-6)) for letter in reading.letters]))
-
-
 def _narrow(reading: Reading, ink: Ink) -> bool:
     """Whether these letters stand where one may that was taken for several: few of them, or broken strokes of one."""
     left, top, right, bottom = np.array([letter.box for letter in reading.letters]).T
@@ -243,27 +247,21 @@ def _narrow(reading: Reading, ink: Ink) -> bool:
     return 2 <= count < ENOUGH or (ENOUGH <= count <= MANY and in_one_piece(ink) is not None)
 
 
-def _in_a_line(reading: Reading) -> float:
-    """How many letters stand side by side, in the mean."""
-    return len(reading.letters) / (1 + reading.text.count("\n"))
-
-
 def _turns(reading: Reading) -> tuple[int, ...]:
     """The quarters by which a picture may have to be turned, after what was read of it."""
     if not 2 <= len(reading.letters) <= MANY:
         return ()
-    return (1, 2, 3) if _in_a_line(reading) < LINED else (2,) if _surety(reading) < -SURER else ()
+    return (1, 2, 3) if reading.abreast < LINED else (2,) if reading.surety < -SURER else ()
 
 
 def _ways_to_see(ink: Ink) -> Iterator[Ink]:
-    """The ink, and with what is weak beside it; each without boxes around letters, and also without rules."""
-    for seen in (ink,) if ink.also is None else (ink, replace(ink, share=ink.also)):
-        if (boxes := boxes_of(seen.mask, seen.stroke)).any():
-            seen = _without(seen, boxes)
-            seen = replace(seen, stroke=max(1.0, stroke_width(seen.mask)))
-        yield seen
-        if (rules := rules_of(seen.mask, seen.stroke)).any():
-            yield _without(seen, rules)
+    """The ink without boxes around letters, and without rules, too, where there are some."""
+    if (boxes := boxes_of(ink.mask, ink.stroke)).any():
+        ink = _without(ink, boxes)
+        ink = replace(ink, stroke=max(1.0, stroke_width(ink.mask)))
+    yield ink
+    if (rules := rules_of(ink.mask, ink.stroke)).any():
+        yield _without(ink, rules)
 
 
 def _without(ink: Ink, what: np.ndarray) -> Ink:

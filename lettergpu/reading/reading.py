@@ -34,6 +34,16 @@ class Reading:
     turned: int = 0
     warning: str = ""
 
+    @property
+    def surety(self) -> float:
+        """The mean log probability of what was answered."""
+        return float(np.mean([np.log(max(letter.top[0][1], 1e-6)) for letter in self.letters]))
+
+    @property
+    def abreast(self) -> float:
+        """How many letters stand side by side, in the mean."""
+        return len(self.letters) / (1 + self.text.count("\n"))
+
     def moved(self, left: int, top: int) -> "Reading":
         """The same, of a picture that has so many pixels more on its left and above."""
         by = left, top, left, top

@@ -59,7 +59,7 @@ def test_a_note_on_a_table_is_read_as_without_it(index, share, reader):
 def test_what_surrounds_a_sheet_becomes_paper():
     sheet, _ = written(0)
     picture = on_table(sheet)
-    page = on_paper(picture)
+    page, *_ = on_paper(picture)
     assert page.shape == picture.shape
     assert page.dtype == np.uint8
     assert picture[:40].mean() < 80
@@ -77,7 +77,7 @@ def test_a_note_on_one_colour_is_found_however_small_it_is(side):
     pixels = np.asarray(table.convert("RGB"))
     assert max(pixels.shape) >= page_module.PHOTO
     assert not is_drawing(pixels)
-    page = on_paper(pixels)
+    page, *_ = on_paper(pixels)
     assert (pixels[:9] == 60).all()
     assert page[:9].min() > 200
 
@@ -90,7 +90,7 @@ def test_neither_a_sheet_nor_grain_is_looked_for_in_a_drawing(monkeypatch):
     monkeypatch.setattr(ink_module, "grain_of", looked_for)
     for index in range(20):
         drawing = np.asarray(pictures.letter(0, index, source="strokes").image.convert("RGB"))
-        assert find_ink(on_paper(drawing)).mask.any()
+        assert find_ink(on_paper(drawing)[0]).mask.any()
 
 
 def striped(size, seed=0):
@@ -119,7 +119,7 @@ def test_a_note_on_grey_is_found_where_all_its_edge_is_seen(table):
     sheet, _ = written(0)
     wide = np.full((sheet.height * 2, int(sheet.width * 1.4), 3), table, np.uint8)
     wide[150 : 150 + sheet.height, 90 : 90 + sheet.width] = np.asarray(sheet)[..., None]
-    page = on_paper(wide)
+    page, *_ = on_paper(wide)
     assert page[:60].mean() > 215
     np.testing.assert_array_equal(page[200:-240, 150:-150][:100, :100], wide[200:-240, 150:-150][:100, :100])
 
@@ -159,11 +159,25 @@ def board():
     ids=["page", "shadow", "hard shadow", "board", "nothing", "noise", "line"],
 )
 def test_other_pictures_stay_as_they_are(picture):
-    assert on_paper(picture) is picture
+    assert on_paper(picture)[0] is picture
+
+
+@pytest.mark.parametrize("colour", [(232, 110, 160), (235, 235, 60), (120, 230, 240)])
+@pytest.mark.parametrize("indices", [(1, 4), (5, 1), (4, 5)])
+def test_a_line_that_is_marked_in_colour_is_read_with_the_others(indices, colour, reader):
+    """The paper beside it seems to end there."""
+    (above, first), (below, second) = (written(index) for index in indices)
+    page = np.full((above.height + below.height, max(above.width, below.width)), 225.0)
+    page[: above.height, : above.width] = above
+    page[above.height :, : below.width] = below
+    photo = np.repeat(page[..., None], 3, axis=2) * np.linspace(1, 0.85, page.shape[1])[:, None]
+    photo[25 : above.height - 25, 20:-20] *= np.array(colour) / 255
+    photo += np.random.default_rng(0).normal(0, 2, photo.shape)
+    assert reader.read(np.uint8(photo.clip(0, 255))).text.split() == [first, second]
 
 
 @pytest.mark.parametrize("index", [1, 4, 5])
-@pytest.mark.parametrize("dim", [0.5, 0.6, 0.7])
+@pytest.mark.parametrize("dim", [0.4, 0.5, 0.6, 0.7])
 def test_a_word_is_read_across_a_shadow_on_even_paper(dim, index, reader):
     """Most of the border has one colour, but for the grain, as a screen's has."""
     sheet, text = written(index, paper=236)
