@@ -35,7 +35,7 @@ FLAT, EVEN = 0.3, 0.3  # of a picture that has the colour of its border, and its
 SEEN = 3.0  # pixels: strokes as wide as this are enough to look for weak ink beside strong,
 WELL_OFF = 2.0  # strokes from it at least,
 NOISE, WEAKEST, CLEARLY = 4.5, 0.05, 1.3  # whose contrast is so many times the paper's noise, so much, and above both
-SURPLUS, PART = 1.5, 0.12  # and whose area is so many times what else stands out there, and this part of strong ink's
+SURPLUS, PART, BROAD = 1.5, 0.12, 0.25  # and so many times what else does, this part of strong ink, and this wide
 GRAINY = 3.0  # grey levels that pixels beside each other differ by, by chance,
 CROWD = 20, 0.25  # and pieces of ink smaller than a letter, and for each that is not, from which on grain may be ink;
 BLURS = 0.15, 0.25, 0.4  # pixels, for each level of grain, that it is looked at through
@@ -250,7 +250,8 @@ def _of_letters(mask: np.ndarray, letter: float, stroke: float, least: float) ->
     likely = (long > 0.4 * letter) & (tall < 3 * letter) & (wide < 6 * letter) & (areas > stroke * long / 4)
     cut = border_of(labels)
     likely[cut[cut > 0] - 1] = False
-    much = areas[likely].sum() >= max(SURPLUS * areas[~likely].sum(), least)
+    broad = likely & (np.minimum(tall, wide) > BROAD * long)  # others are I, or sides of boxes
+    much = areas[broad].sum() >= max(SURPLUS * areas[~likely].sum(), least)
     return np.append(False, likely & much)[labels]
 
 

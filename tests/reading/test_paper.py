@@ -229,7 +229,12 @@ def corner(pen):
     pen.polygon([(500, 249), (560, 150), (699, 120), (699, 249)], 195)  # of a shadow
 
 
-@pytest.mark.parametrize("draw", [fold, specks, corner])
+def cells(pen):
+    for at in range(80, 640, 50):
+        pen.line((at, 60, at, 150), 190, 6)  # what is between them; the lines along them are rules
+
+
+@pytest.mark.parametrize("draw", [fold, specks, corner, cells])
 def test_what_is_as_weak_and_no_writing_is_no_ink_beside_bold_print(draw):
     below = Image.new("L", (700, 250), 225)
     draw(ImageDraw.Draw(below))
