@@ -8,6 +8,7 @@
     camera   a sheet with the table round it, by a camera of 160x120 to 320x240 pixels, JPEG of low quality
     marks    punctuation and digits between the letters
     label    a printed label full of close lines on a table, half of the time a dark sign with bright print
+    lit      one of two or three lines marked by a highlighter, across most of the paper or all of it
     page     a scanned page of print of 10 to 16 points, 150 to 400 pixels an inch, lines of eight words
 
 A picture is a function of (seed, kind, index) alone.
@@ -37,6 +38,8 @@ NOTE = replace(LEVELS[3], height=(24, 70), turn=8, pen=(0.06, 0.13), light_on_da
 PENCIL = replace(LEVELS[2], pen=(0.04, 0.09), colours=0, light_on_dark=0, lines=0.3, contrast=(0.9, 1))
 CAMERA = replace(LEVELS[3], turn=3, pen=(0.07, 0.12), light_on_dark=0, lines=0, contrast=(0.5, 0.9), vignette=0.4)
 LABEL = replace(LEVELS[2], turn=6, colours=0, light_on_dark=0, lines=0, contrast=(0.8, 1))
+LIT = replace(LEVELS[2], turn=2, colours=0, light_on_dark=0, lines=0, contrast=(0.8, 1))
+HIGHLIGHTERS = [(1, 1, 0.2), (0.4, 1, 0.5), (1, 0.5, 0.7), (0.5, 0.95, 1), (1, 0.7, 0.2)]
 # colours on white and on black: weak ones, and such as stand beside them
 PALE = [(1, 0.85, 0.1), (0.86,) * 3, (0.95, 0.65, 0.75), (0.65, 0.8, 0.95), (0.7, 0.88, 0.65), (0.72,) * 3]
 STRONG = [(0, 0, 0), (0.75, 0, 0.1), (0, 0.1, 0.8), (0, 0.45, 0.1), (0.35, 0.2, 0.05)]
@@ -204,6 +207,24 @@ def label(text: str, rng: np.random.Generator) -> Picture:
     return _picture(encoded(photo, LABEL.jpeg, rng), text, boxes, sheet)
 
 
+def lit(text: str, rng: np.random.Generator) -> Picture:
+    """The highlighter takes away from the light what its ink does; it is wider than the line that it marks."""
+    height = _height((28, 110), rng)
+    sheet = _set(text, from_emnist, height, NOTE.pen, rng)
+    photo, boxes = photograph(sheet, height, LIT, (0.4, 1), rng)
+    lines = text.split("\n")
+    number = int(rng.integers(len(lines)))
+    first = sum(map(len, lines[:number]))
+    left, top, right, bottom = np.array(boxes[first : first + len(lines[number])]).T
+    rows = slice(max(0, int(top.min() - 0.2 * height)), int(bottom.max() + 0.2 * height))
+    ends = rng.uniform(0, height, 2) if rng.random() < 0.5 else (photo.shape[1],) * 2
+    columns = slice(max(0, int(left.min() - ends[0])), int(right.max() + ends[1]))
+    colour = np.ones_like(photo)
+    colour[rows, columns] = HIGHLIGHTERS[rng.integers(len(HIGHLIGHTERS))]
+    photo = photo * ndimage.gaussian_filter(colour, (1, 1, 0))
+    return _picture(encoded(photo, LIT.jpeg, rng), text, boxes, sheet)
+
+
 def page(text: str, rng: np.random.Generator) -> Picture:
     """Set by Pillow, so that letters are as near to each other as their face has them."""
     inch = int(rng.choice([150, 200, 300, 400]))
@@ -235,6 +256,7 @@ KINDS = {
     "camera": Kind(camera, (1, 3)),
     "marks": Kind(marks, (1, 2), single=False),
     "label": Kind(label, (1, 4), single=False),
+    "lit": Kind(lit, (2, 3), single=False),
     "page": Kind(page, (6, 14), single=False, words=8),
 }
 

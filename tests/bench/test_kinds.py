@@ -218,3 +218,15 @@ def test_marks_and_digits_stand_among_the_letters_without_a_box():
     assert len(set(seen)) > 8
     assert not set("01") & set(kinds.MARKS)
     assert not kinds.KINDS["marks"].single
+
+
+def test_one_line_is_marked_in_colour():
+    for picture in some("lit"):
+        pixels, of_line, first = np.asarray(picture.image.convert("RGB"), float), [], 0
+        for line in picture.text.split("\n"):
+            boxes = picture.boxes[first : first + len(line)]
+            around = [pixels[top:bottom, left:right].reshape(-1, 3) for left, top, right, bottom in boxes]
+            of_line.append(np.median(np.ptp(np.concatenate(around), axis=1)))
+            first += len(line)
+        *_, second, highest = sorted(of_line)
+        assert highest > second + 25
