@@ -160,9 +160,10 @@ class Reader:
         full = known and len(known[0].letters) > FULL
         around, _ = _tried(seen, () if full else whole)
         known += [reading for reading in around if self._likely(reading).clip(*PLAIN).mean() > AROUND]
-        sure = bool(known) and self._sure(known[0])
-        if not (sure and max(pixels.shape) >= PHOTO) and not is_drawing(pixels):
-            known += _tried(seen, perhaps_on_paper(pixels, signs=not sure))[0]
+        if not is_drawing(pixels):
+            sure = bool(known) and self._sure(known[0])
+            notes = () if sure and max(pixels.shape) >= PHOTO else perhaps_on_paper(pixels, signs=not sure)
+            known += _tried(seen, notes)[0]
         return self._fullest(known, empty)
 
     def _fullest(self, known: list[Reading], empty: LettergpuError | None) -> Reading:

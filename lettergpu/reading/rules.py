@@ -69,12 +69,14 @@ def _runs(mask: np.ndarray) -> np.ndarray:
 def boxes_of(mask: np.ndarray, stroke: float) -> np.ndarray:
     """What of the ink, bool (height, width), is of thin boxes and circles around some of it, soft edges too."""
     labels, count = ndimage.label(mask, np.ones((3, 3)))
+    if count < 2:
+        return np.zeros_like(mask)
     places = ndimage.find_objects(labels)
     high, wide = sizes_of(places)
     largest = np.argsort(-high * wide, kind="stable")
     largest = largest[np.cumsum((high * wide)[largest]) < LOOKED * labels.size]
     boxes = np.zeros(count + 1, bool)
-    for number in largest[np.minimum(high, wide)[largest] >= ROOM * stroke] if count > 1 else ():
+    for number in largest[np.minimum(high, wide)[largest] >= ROOM * stroke]:
         here, own = labels[places[number]], number + 1
         boxes[own] = _surrounds(here == own, (here > 0) & (here != own), stroke)
     return grown(boxes[labels], 2) if boxes.any() else np.zeros_like(mask)
