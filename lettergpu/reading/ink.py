@@ -18,7 +18,19 @@ from scipy import ndimage
 from skimage.filters import threshold_sauvola
 
 from ..errors import LettergpuError
-from .filters import around, border_of, grain_of, otsu, sizes_of, smoothed, stroke_width, varied
+from .filters import (
+    GREYS,
+    around,
+    border_of,
+    grain_of,
+    mixed,
+    otsu,
+    reduced,
+    sizes_of,
+    smoothed,
+    stroke_width,
+    varied,
+)
 from .page import is_drawing
 from .rules import rules_of
 
@@ -29,7 +41,7 @@ SOLID = 0.75  # of what is taken for strokes is ink in a closer look, or it is l
 NEAR = 12.0  # pixels: strokes as wide as this, and their surroundings, are enough to see the paper by
 SMALL = 600  # pixels of the long side, up to which there is no time to be gained by it, and letters would be lost
 LARGE = 1000  # pixels of the long side, up to which a picture of fine strokes is looked at enlarged
-SOFT = 0.6, 0.2  # pixels and strokes, the more, of the blur that is looked through,
+LEAST, SOFT, SHARPER = 0.6, 0.2, 0.1  # pixels, and strokes, the more, of the blur that is looked through,
 SHARP = 0.3, 0.1  # and where no look is closer and the picture is not enlarged: small print runs together
 FLAT, EVEN = 0.3, 0.3  # of a picture that has the colour of its border, and its grain at most, if it is no photo's
 SEEN = 3.0  # pixels: strokes as wide as this are enough to look for weak ink beside strong,
@@ -41,7 +53,6 @@ CROWD = 20, 0.25  # and pieces of ink smaller than a letter, and for each that i
 BLURS = 0.15, 0.25, 0.4  # pixels, for each level of grain, that it is looked at through
 LETTER = 6.0  # squares of a stroke's width: of a letter there is as much ink
 FAINTEST = 0.06  # contrast of ink against paper, below which a page counts as empty
-GREYS = np.arange(256, dtype=np.uint8).repeat(3).reshape(-1, 3) @ np.full(3, np.float32(1 / 3))  # each mixed
 EMPTY = "there is no letter in the picture"
 
 
@@ -65,20 +76,21 @@ class Ink:
         return self.share >= 0.5
 
 
-def find_ink(page: np.ndarray, binarize: str = "otsu") -> Ink:
+def find_ink(page: np.ndarray, binarize: str = "otsu", through: float = SOFT) -> Ink:
     """The ink of a page that has no end, uint8 RGB pixels (height, width, 3). binarize: one of THRESHOLDS.
 
+    through: the blur to look through, in strokes; by SOFT bold print runs together, by SHARPER worn strokes fall apart.
     Paper is what the border is mostly made of: where a letter fills a picture, most of it may be ink.
     Raises LettergpuError where nothing stands out from the paper.
     """
     grain = 0.0 if is_drawing(page) else grain_of(page)
-    ink = _seen(page, binarize, grain)
+    ink = _seen(page, binarize, grain, through)
     for blur in BLURS if grain > GRAINY * max(1.0, ink.scale) else ():
         crumbs, letters = pieces_of(ink)
         if crumbs <= max(CROWD[0], CROWD[1] * letters):
             return ink
         softer = np.asarray(Image.fromarray(page).filter(ImageFilter.GaussianBlur(blur * grain)))
-        blurred = _seen(softer, binarize, grain)
+        blurred = _seen(softer, binarize, grain, through)
         ink = blurred if pieces_of(blurred)[0] < crumbs / 2 else ink
     return ink
 
@@ -89,15 +101,15 @@ def pieces_of(ink: Ink) -> tuple[int, int]:
     return int(((areas > 0.4) & (areas < LETTER)).sum()), int((areas >= LETTER).sum())
 
 
-def _seen(pixels: np.ndarray, binarize: str, grain: float) -> Ink:
+def _seen(pixels: np.ndarray, binarize: str, grain: float, through: float) -> Ink:
     """The ink of such pixels as they are, of a picture of this grain."""
     if grain < EVEN and (off := _off_flat_paper(pixels)) is not None:
-        return _ink(255 - off, GREYS, binarize, flat=True)
+        return _ink(255 - off, GREYS, binarize, through, flat=True)
     mixture = _dark_on_light(pixels)
-    ink = _ink(pixels, mixture, binarize)
+    ink = _ink(pixels, mixture, binarize, through)
     if (of_border := border_of(ink.mask).mean()) > 0.5:
         try:
-            inverse = _ink(pixels, -mixture, binarize)
+            inverse = _ink(pixels, -mixture, binarize, through)
         except LettergpuError:
             return ink
         return inverse if border_of(inverse.mask).mean() < of_border else ink
@@ -124,9 +136,9 @@ def _off(pixels: np.ndarray, paper: np.ndarray) -> np.ndarray:
     return reduce(np.maximum, (np.maximum(part, level) - np.minimum(part, level) for part, level in channels))
 
 
-def _ink(pixels: np.ndarray, mixture: np.ndarray, binarize: str, flat: bool = False) -> Ink:
+def _ink(pixels: np.ndarray, mixture: np.ndarray, binarize: str, through: float, flat: bool = False) -> Ink:
     """The ink, where the colours are mixed so that it is darker than paper."""
-    look = _first_look(pixels, mixture, flat)
+    look = _first_look(pixels, mixture, through, flat)
     box = varied(look.seen, 2 * int(2.0 * look.stroke) + 3) if flat else np.s_[:, :]
     share = np.zeros(look.seen.shape, np.float32)
     share[box], also = _shares(smoothed(look.seen[box], look.blur), look.near[box], look.stroke, binarize, flat)
@@ -143,7 +155,7 @@ class _Look(NamedTuple):
     blur: float
 
 
-def _first_look(pixels: np.ndarray, mixture: np.ndarray, flat: bool) -> _Look:
+def _first_look(pixels: np.ndarray, mixture: np.ndarray, through: float, flat: bool) -> _Look:
     """From a thumbnail on, each look is twice as fine, and knows from the one before how wide the strokes are.
 
     From afar lines of small writing are strokes; a closer look, enlarged if they are fine now, finds little to be ink.
@@ -156,7 +168,7 @@ def _first_look(pixels: np.ndarray, mixture: np.ndarray, flat: bool) -> _Look:
     image = Image.fromarray(pixels)
 
     def look(scale: float, width: float, smooth: float) -> tuple[np.ndarray, np.ndarray]:
-        seen = _mixed(pixels if scale == 1 else _reduced(image, scale), mixture) - darkest
+        seen = mixed(pixels if scale == 1 else reduced(image, scale), mixture) - darkest
         grey = smoothed(seen, smooth)
         contrast = 1.0 - grey / _paper(grey, width, flat)
         part = contrast[varied(contrast, 1)]  # where many pixels are alike, they are counted at once
@@ -179,10 +191,10 @@ def _first_look(pixels: np.ndarray, mixture: np.ndarray, flat: bool) -> _Look:
             scale, stroke = 2.0 * closer, stroke_width(ink & within) / 2
         scale /= 2
         stroke *= 2.0
-        part = (SHARP if scale == finest == 1.0 else SOFT)[1]
-        width, smooth = 6.0 * stroke + 3.0, max(SOFT[0], part * stroke)
+        part = SHARP[1] if scale == finest == 1.0 else through
+        width, smooth = 6.0 * stroke + 3.0, max(LEAST, part * stroke)
     near = around(np.maximum, mask, 2 * int(2.0 * stroke) + 3)
-    smooth = max(SHARP[0], SHARP[1] * found) if scale == finest == 1.0 else max(SOFT[0], SOFT[1] * stroke)
+    smooth = max(SHARP[0], SHARP[1] * found) if scale == finest == 1.0 else max(LEAST, through * stroke)
     return _Look(seen, near, stroke, scale, smooth)
 
 
@@ -260,25 +272,12 @@ def _dark_on_light(pixels: np.ndarray) -> np.ndarray:
 
     Paper is most of a page, so ink is to which side pixels stand out from what is around them.
     """
-    small = _reduced(Image.fromarray(pixels), -(-max(pixels.shape) // THUMBNAIL)).astype(np.float32)
+    small = reduced(Image.fromarray(pixels), -(-max(pixels.shape) // THUMBNAIL)).astype(np.float32)
     window = max(small.shape) // 4 + 1
     off = small - ndimage.uniform_filter(small, (window, window, 0), mode="nearest")
     mixture = np.linalg.eigh(np.tensordot(off, off, ((0, 1), (0, 1))))[1][:, -1].astype(np.float32)
     mixture /= np.abs(mixture).sum()
     return -mixture if ((off @ mixture) ** 3).sum() > 0 else mixture
-
-
-def _reduced(image: Image.Image, factor: float) -> np.ndarray:
-    """Means of factor x factor pixels; where it is a half, four for one."""
-    if factor < 1:
-        size = round(image.width / factor), round(image.height / factor)
-        return np.asarray(image.resize(size, Image.Resampling.BICUBIC))
-    return np.asarray(image.reduce(int(factor)))
-
-
-def _mixed(pixels: np.ndarray, mixture: np.ndarray) -> Any:
-    """One number for each pixel, of its three colours or, (height, width), of its grey, which means one of GREYS."""
-    return pixels @ mixture if pixels.ndim == 3 else mixture.take(pixels)
 
 
 def _paper(grey: np.ndarray, width: float, flat: bool) -> Any:

@@ -11,12 +11,14 @@ from PIL import Image, ImageOps
 
 from ..backends.libraries import to_host
 from ..errors import LettergpuError
+from .page import within_frame
 
 MAX_BYTES = 50_000_000  # of a file
 MAX_PIXELS = 50_000_000  # as decoded: a JPEG can be at an eighth of its size
 HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")  # brands of such a file, after "ftyp"
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 ORIENTATION = 0x0112  # EXIF's tag
+FRAMES = 3  # around each other that are left out at most, each of which costs a look
 LONG_SIDE = 2000  # pixels of a page at most: larger pictures are reduced, letters need no more
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_PIXELS is lower, and an error
@@ -169,3 +171,14 @@ def _opaque(image: Image.Image) -> Image.Image:
 def as_grey(pixels: np.ndarray) -> Any:
     """Luma, uint8 (height, width), of RGB pixels."""
     return np.asarray(Image.fromarray(pixels).convert("L"))
+
+
+def unframed(page: Page) -> tuple[Page, int, int]:
+    """The page without the frames around it, and its place in the original: left, top."""
+    left = above = 0
+    for _ in range(FRAMES):
+        if not (box := within_frame(page.pixels)):
+            break
+        page, (right, down) = page.within(*box)
+        left, above = left + right, above + down
+    return page, left, above

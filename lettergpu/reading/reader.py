@@ -6,7 +6,7 @@ lettergpu.read("note.jpg").text
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any
@@ -19,21 +19,22 @@ from ..errors import LettergpuError
 from ..nn.network import Network
 from ..training import checkpoint
 from .filters import stroke_width
-from .ink import EMPTY, THRESHOLDS, Ink, find_ink, pieces_of
+from .ink import EMPTY, SHARPER, SOFT, THRESHOLDS, Ink, find_ink, pieces_of
 from .language import english
 from .layout import Found, find_letters, in_one_piece, single_letter
 from .lexicon import lexicon_of
 from .normalise import as_the_report_did, has_emnists_form
 from .order import box_back
-from .page import PHOTO, is_drawing, on_paper, perhaps_on_paper, within_frame
-from .pictures import Page, open_page
+from .page import PHOTO, is_drawing, on_paper, perhaps_on_paper
+from .pictures import Page, open_page, unframed
 from .reading import Letter, Reading
 from .rules import boxes_of, rules_of
 from .sheet import Glyph
 from .spans import LEAST, LETTER, MOST, Judge
 
 FORMS = ("auto", "single", "text")
-SURER = 0.1  # mean log probability by which another way to see letters has to be better: any ink looks like letters
+DOUBT, CLOSE = 0.03, 2_000_000  # mean log probability from which on a picture of few pixels is looked at again,
+SURER = 0.1  # and by which another way to see letters has to be better: any ink looks like letters
 STAYS = 0.8  # by how much a text that is turned has to stand more upright
 FEWER = 0.6  # times as many letters, or more, that are found in what is turned right
 LINED = 4.0  # letters side by side, from which on a picture does not lie on its side
@@ -42,7 +43,6 @@ PLAIN, MORE = (-0.5, 2.0), 0.4  # how likely no letter and a plain one is; by wh
 AROUND = 0.5  # and how likely, in the mean, those of a picture that seems to end on the table: that has letters, too
 MANY, FULL = 300, 1000  # letters: a page that has more is not turned, nor read with weak ink and without, or around it
 ENOUGH = 8  # letters to tell by
-FRAMES = 3  # around each other that are left out at most, each of which costs a look
 BINARIZERS = (*THRESHOLDS, "kmeans")
 JOINED = 0.4  # of a text's width that hangs together over several letters, from which on it is read badly
 WARNING = "much of the ink hangs together over several letters: joined-up writing is not read"
@@ -103,7 +103,7 @@ class Reader:
         if form != "text" and size == (SIDE, SIDE) and has_emnists_form(page.pixels):
             return self._answer(_alone(_whole(page, page.pixels[..., 0])), shape, size, top)
 
-        page, left, above = _unframed(page)
+        page, left, above = unframed(page)
         shape, size = page.pixels.shape[:2], page.size
 
         def find(ink: Ink) -> Found:
@@ -119,13 +119,18 @@ class Reader:
                     return whole
             return self._turned(reading, ink, find, shape, size, top)
 
-        def seen(paper: np.ndarray) -> Reading:
-            ink = find_ink(paper, binarize)
+        def through(blur: float, paper: np.ndarray) -> Reading:
+            ink = find_ink(paper, binarize, blur)
             also = [] if ink.also is None else [replace(ink, share=ink.also)]
             inks = also if also and pieces_of(ink)[1] > FULL else [ink, *also]
             return self._fullest(*_tried(look, chain.from_iterable(map(_ways_to_see, inks))))
 
-        return self._on_its_sheet(page.pixels, seen).moved(left, above)
+        reading = self._on_its_sheet(page.pixels, partial(through, SOFT))
+        doubtful = reading.surety < -DOUBT and len(reading.letters) <= FULL
+        looks = [SHARPER] if doubtful and shape[0] * shape[1] <= CLOSE else []
+        again, _ = _tried(lambda blur: self._on_its_sheet(page.pixels, partial(through, blur)), looks)
+        best = max([reading, *again], key=self._plain)
+        return replace(best, warning=reading.warning or best.warning).moved(left, above)
 
     def _turned(
         self, reading: Reading, ink: Ink, find: Callable[[Ink], Found], shape: Shape, size: Shape, top: int
@@ -151,7 +156,11 @@ class Reader:
 
     def _upright(self, reading: Reading) -> float:
         """What tells a text that stands upright: plain letters, surely named, many side by side."""
-        return float(self._likely(reading).clip(*PLAIN).mean()) + 4.0 * reading.surety + np.log(reading.abreast)
+        return self._plain(reading) + float(np.log(reading.abreast))
+
+    def _plain(self, reading: Reading) -> float:
+        """What tells a text that is seen as it is: letters like others, and surely named."""
+        return float(self._likely(reading).clip(*PLAIN).mean()) + 4.0 * reading.surety
 
     def _on_its_sheet(self, pixels: np.ndarray, seen: Callable[[np.ndarray], Reading]) -> Reading:
         """What is read of all of the picture, or of what may be a note in it, where that says more."""
@@ -268,17 +277,6 @@ def _ways_to_see(ink: Ink) -> Iterator[Ink]:
 def _without(ink: Ink, what: np.ndarray) -> Ink:
     """The ink but for some of it, bool (height, width)."""
     return replace(ink, share=np.where(what, np.float32(0.0), ink.share))
-
-
-def _unframed(page: Page) -> tuple[Page, int, int]:
-    """The page without the frames around it, and its place in the original: left, top."""
-    left = above = 0
-    for _ in range(FRAMES):
-        if not (box := within_frame(page.pixels)):
-            break
-        page, (right, down) = page.within(*box)
-        left, above = left + right, above + down
-    return page, left, above
 
 
 def _alone(glyph: Glyph) -> Found:

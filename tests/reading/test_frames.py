@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw, ImageOps
 from test_paper import on_table, written
 from test_spans import set_in_print
 
-from lettergpu.reading import reader as reading
+from lettergpu.reading import pictures
 from lettergpu.reading.page import within_frame
 from lettergpu.reading.reader import Reader
 
@@ -43,7 +43,7 @@ def test_of_frames_around_each_other_three_are_left_out_as_each_costs_a_look(rea
         framed = ImageOps.expand(framed, width, colour)
     assert reader.read(framed).text == reader.read(photo).text == written(1)[1]
     asked = []
-    monkeypatch.setattr(reading, "within_frame", lambda pixels: asked.append(pixels.shape) or np.s_[2:-2, 2:-2])
+    monkeypatch.setattr(pictures, "within_frame", lambda pixels: asked.append(pixels.shape) or np.s_[2:-2, 2:-2])
     reader.read(np.asarray(photo))
     assert len(asked) == 3
 

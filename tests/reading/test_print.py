@@ -51,6 +51,20 @@ def test_a_scanned_page_of_print_is_read(face, points, dpi, noise, reader):
     assert sum(block.size for block in found) > 0.95 * max(len(true), len(read))
 
 
+@pytest.mark.parametrize(("face", "size"), [("DejaVuSerif-Bold", 27), ("DejaVuSans-Bold", 24), ("STIXGeneralBol", 30)])
+def test_bold_print_whose_holes_and_gaps_a_camera_blurs_is_looked_at_more_sharply(face, size, reader):
+    font = ImageFont.truetype(next(file for file in FACES if f"{face}.ttf" in str(file)), size)
+    text = "\n".join(" ".join(WORDS[first : first + 5]) for first in (0, 5, 10, 15))
+    page = Image.new("L", (26 * size, 8 * size), 225)
+    ImageDraw.Draw(page).multiline_text((size, size), text, 30, font, spacing=size / 3)
+    grey = np.asarray(page.filter(ImageFilter.GaussianBlur(0.7))) + np.random.default_rng(0).normal(
+        0, 3, page.size[::-1]
+    )
+    true, read = ("".join(words.upper().split()) for words in (text, reader.read(np.uint8(grey.clip(0, 255))).text))
+    found = difflib.SequenceMatcher(None, true, read, autojunk=False).get_matching_blocks()
+    assert sum(block.size for block in found) > 0.9 * max(len(true), len(read))
+
+
 def test_words_of_capitals_are_parted_where_the_gaps_are_of_two_kinds(reader):
     page = Image.new("L", (1500, 700), "white")
     font = ImageFont.truetype(next(file for file in FACES if "STIXGeneral.ttf" in str(file)), 60)
