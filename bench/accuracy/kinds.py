@@ -9,6 +9,7 @@
     marks    punctuation and digits between the letters
     label    a printed label full of close lines on a table, half of the time a dark sign with bright print
     lit      one of two or three lines marked by a highlighter, across most of the paper or all of it
+    title    a word, and below it one to four lines, two to five times as small, by hand or in print, often bold
     page     a scanned page of print of 10 to 16 points, 150 to 400 pixels an inch, lines of eight words
 
 A picture is a function of (seed, kind, index) alone.
@@ -225,6 +226,18 @@ def lit(text: str, rng: np.random.Generator) -> Picture:
     return _picture(encoded(photo, LIT.jpeg, rng), text, boxes, sheet)
 
 
+def title(text: str, rng: np.random.Generator) -> Picture:
+    heading, *lines = text.split("\n")
+    height = _height((24, 40), rng)
+    faces = BOLD if rng.random() < 0.5 else fonts.FACES
+    source = from_emnist if rng.random() < 0.5 else in_font(str(rng.choice(faces)), str.upper)
+    large = _set(heading, source, height * rng.uniform(2, 5), NOTE.pen, rng)
+    small = _set("\n".join(lines), source, height, NOTE.pen, rng)
+    sheet = stacked(large, small, round(height * rng.uniform(0.8, 2)))
+    photo, boxes = photograph(sheet, height, LIT, (0.8, 2), rng)
+    return _picture(encoded(photo, LIT.jpeg, rng), text, boxes, sheet)
+
+
 def page(text: str, rng: np.random.Generator) -> Picture:
     """Set by Pillow, so that letters are as near to each other as their face has them."""
     inch = int(rng.choice([150, 200, 300, 400]))
@@ -257,6 +270,7 @@ KINDS = {
     "marks": Kind(marks, (1, 2), single=False),
     "label": Kind(label, (1, 4), single=False),
     "lit": Kind(lit, (2, 3), single=False),
+    "title": Kind(title, (2, 5), single=False),
     "page": Kind(page, (6, 14), single=False, words=8),
 }
 

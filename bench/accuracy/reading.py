@@ -1,7 +1,7 @@
 """How well letters are read out of pictures whose truth is known (pictures.py), by lettergpu and by others.
 
 python bench/accuracy/reading.py
-    [--sets 1,2,3,4,5,enlarged,screen,printed,strokes,note,far,crop,pencil,pale,camera,marks,label,lit,page]
+    [--sets 1,2,3,4,5,enlarged,screen,printed,strokes,note,far,crop,pencil,pale,camera,marks,label,lit,title,page]
     [--count 1000] [--tesseract-count 200] [--seed 0] [--squares 20800] [--rounds 5]
     [--jobs N] [--run RUN] [--show DIR] [--json FILE|-]
 
@@ -10,8 +10,8 @@ many of single letters. Sets 1 to 5 are handwriting at these levels, the letters
 level 1 with the letters as they are; screen and printed are fonts, clean and at level 3; strokes are drawn on a canvas.
 The others are pictures as people take them, most of up to four words (kinds.py): a note on a table or far, letters
 that touch the border, pencil, pale colours, a small camera, marks and digits among the letters, which are not to be
-answered, a printed label or a dark sign, a line that is marked by a highlighter, and a scanned page of print; of the
-last four there are no single letters.
+answered, a printed label or a dark sign, a line that is marked by a highlighter, a word above lines of far smaller
+ones, and a scanned page of print; of the last five there are no single letters.
 The readers:
 
     lettergpu           as it comes: it finds out itself whether there is one letter, and which are ink

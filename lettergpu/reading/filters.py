@@ -99,6 +99,13 @@ def mixed(pixels: np.ndarray, mixture: np.ndarray) -> Any:
     return pixels @ mixture if pixels.ndim == 3 else mixture.take(pixels)
 
 
+def half_way(sizes: np.ndarray) -> float:
+    """The median of these, half-way by their sum: of many dots and a few letters it is a letter's."""
+    ordered = np.sort(sizes)
+    total = np.cumsum(ordered)
+    return float(ordered[np.searchsorted(total, total[-1] / 2)])
+
+
 def stroke_width(mask: np.ndarray) -> float:
     """The median width of the strokes: twice the distance to the paper along their middle."""
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))

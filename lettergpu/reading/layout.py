@@ -15,8 +15,8 @@ from .cuts import fragments_of
 from .ink import EMPTY, Ink
 from .language import Language, in_alphabetical_order
 from .lexicon import Lexicon
-from .order import WORDS, boxes_of, distances, lines_of, parts_of, word_gap
-from .sheet import Glyph, Piece, Sheet, at_edge, joined, letter_height, level_sheet, tilt_of
+from .order import WORDS, boxes_of, distances, lines_of, parts_of, sections_of, word_gap
+from .sheet import Glyph, Piece, Sheet, at_edge, joined, letter_height, level_sheet, stacked, tilt_of
 from .spans import LEAST, Judge, Lattice, as_on_a_page, lattice_of, letters_of
 
 DOT = 0.5, 1.5  # of a letter's height: a dot is no larger, and what it stands on is higher than it by this;
@@ -38,8 +38,8 @@ LONE = 1.5  # heights: what stands alone and is no wider is one letter, where mo
 SHEET = 3  # and there are so many; fewer are likely one, as if letters stood apart by
 LONELY = 0.1  # heights
 ALL = 0.9  # of the ink, but for specks
+SURE = 3, -0.25, 0.2  # letters, their mean log probability and a fragment's score: what is more is writing
 JOINED = 2.5  # heights of a letter: ink as wide as this that hangs together is of several
-
 
 Letters = list[tuple[int, np.ndarray]]  # of a line, by the numbers of their spans, with their probabilities (classes,)
 
@@ -57,10 +57,14 @@ class Judged(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What is on a page: lines of words of letters, and how much of all their width hangs together over several."""
+    """What is on a page: lines of words of letters, and how much of all their width hangs together over several.
+
+    sure: whether these are letters without doubt.
+    """
 
     lines: list[list[list[Glyph]]]
     joined: float
+    sure: bool = False
 
 
 def single_letter(ink: Ink) -> Glyph:
@@ -87,6 +91,18 @@ def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None, languag
     those that stand alone may follow as the alphabet has them.
     Raises LettergpuError where there is no ink.
     """
+    sections = sections_of(ink)
+    try:
+        parts = [_of_one_size(part, judge, lexicon, language) for part in sections] if len(sections) > 1 else []
+    except LettergpuError:  # of one of them there are but specks
+        parts = []
+    if not parts or not all(part.sure for part in parts):
+        return _of_one_size(ink, judge, lexicon, language)
+    return Found([line for part in parts for line in part.lines], max(part.joined for part in parts), True)
+
+
+def _of_one_size(ink: Ink, judge: Judge, lexicon: Lexicon | None, language: Language | None) -> Found:
+    """As `find_letters`, where a letter is about as high as any other."""
     sheet, pieces, height = _levelled(ink)
     lines = _strong(sheet, [_whole(line, height) for line in lines_of(_dotted(sheet, pieces, height), height)])
     widths = np.array([piece.width for line in lines for piece in line])
@@ -117,7 +133,8 @@ def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None, languag
             found = [line for line in named if line[2]]
     if not found:
         raise LettergpuError(EMPTY)
-    return Found([_words(*line, gap, lexicon) for line in found], joined_up)
+    sure = read.letters >= SURE[0] and read.surety > SURE[1] and read.score > SURE[2]
+    return Found([_words(*line, gap, lexicon) for line in found], joined_up, sure)
 
 
 def _strong(sheet: Sheet, lines: list[list[Piece]]) -> list[list[Piece]]:
@@ -276,16 +293,8 @@ def _whole(line: list[Piece], height: float) -> list[Piece]:
     parts: list[Piece] = []
     for piece in sorted(whole, key=lambda piece: piece.left):
         for other in parts[-3:]:
-            if _stacked(other, piece):
+            if stacked(other, piece):
                 parts.remove(other)
                 piece = joined([other, piece])
         parts.append(piece)
     return parts
-
-
-def _stacked(one: Piece, other: Piece) -> bool:
-    """Whether one is above the other, as the dot of an i, or inside it, so that both are of one letter."""
-    across = min(one.right, other.right) - max(one.left, other.left)
-    down = min(one.bottom, other.bottom) - max(one.top, other.top)
-    narrow, low = min(one.width, other.width), min(one.height, other.height)
-    return (across > 0.5 * narrow and down < 0.5 * low) or (across > 0.8 * narrow and down > 0.8 * low)

@@ -5,13 +5,16 @@ optically scanned documents"), but only where text stands on both sides: single 
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .filters import otsu
+from .filters import half_way, otsu, sizes_of, stroke_width
+from .ink import Ink
 from .sheet import Piece
 
 GAP = 5.0  # heights of a letter: pieces farther apart do not show by themselves that they are of one line
@@ -20,7 +23,46 @@ ROWS = 3  # have so many lines, half of them
 WIDE = 4.0  # heights wide
 WORDS, CLOSEST = 0.6, 0.25  # heights: letters farther apart are of two words, or, if the page's gaps are of two kinds,
 TWO, MANY, SOME = 6.0, 16, 0.05  # so many deviations of the narrow ones apart, many, and some of them wide, those
+TIMES, SECTIONS = 2.0, 6  # larger or smaller: letters of parts of a page, of which there are so many at most,
+ABREAST, SOLID, SLENDER = 2, 0.7, 6.0  # if so many are in a row, mostly no dots, dashes or rules
 HEADINGS, GUTTERS = 3, 12  # lines that stand above columns at most, and gaps between columns that are looked at
+
+
+def sections_of(ink: Ink) -> list[Ink]:
+    """The ink of a page, parted where its letters become so many times as large or as small, from the top.
+
+    To a heading what stands below it is specks, and the other way about: each is read by itself.
+    """
+    cuts, size, end = [0], 0.0, 0
+    for top, bottom, letter in _bands(ink):
+        if size and not size / TIMES < letter < size * TIMES:
+            cuts.append((end + top) // 2)
+            size = 0.0
+        size, end = max(size, letter), bottom
+    if not 2 <= len(cuts) <= SECTIONS:
+        return [ink]
+    rows = np.arange(len(ink.share))[:, None]
+    cuts.append(len(rows))
+    shares = [np.where((first <= rows) & (rows < stop), ink.share, np.float32(0.0)) for first, stop in pairwise(cuts)]
+    return [replace(ink, share=share, stroke=max(1.0, stroke_width(share >= 0.5))) for share in shares]
+
+
+def _bands(ink: Ink) -> Iterator[tuple[int, int, float]]:
+    """Between white strips across the page, what may be lines of letters: top, bottom, the height of a letter."""
+    step = -(-max(ink.share.shape) // 1000)  # seen well enough for a letter's height
+    labels, count = ndimage.label(ink.mask[::step, ::step], np.ones((3, 3)))
+    boxes = ndimage.find_objects(labels)
+    tall, wide = sizes_of(boxes)
+    top, left = np.array([[part.start for part in box] for box in boxes]).reshape(-1, 2).T
+    bottom, filled = top + tall, np.bincount(labels.ravel(), minlength=count + 1)[1:] / (tall * wide)
+    inner = (top > 0) & (left > 0) & (bottom < labels.shape[0]) & (left + wide < labels.shape[1])
+    short = (np.maximum(tall, wide) < SLENDER * np.minimum(tall, wide)) & (tall * step > ink.stroke)
+    found = np.flatnonzero(inner & short)
+    found = found[np.argsort(top[found], kind="stable")]
+    ends = np.maximum.accumulate(bottom[found])
+    for band in np.split(found, 1 + np.flatnonzero(top[found][1:] > ends[:-1])):
+        if len(band) >= ABREAST and np.median(filled[band]) < SOLID:
+            yield step * int(top[band[0]]), step * int(bottom[band].max()), step * half_way(tall[band])
 
 
 def lines_of(pieces: Sequence[Piece], height: float) -> list[list[Piece]]:

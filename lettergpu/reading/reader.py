@@ -24,7 +24,7 @@ from .language import english
 from .layout import Found, find_letters, in_one_piece, single_letter
 from .lexicon import lexicon_of
 from .normalise import as_the_report_did, has_emnists_form
-from .order import box_back
+from .order import box_back, sections_of
 from .page import PHOTO, is_drawing, on_paper, perhaps_on_paper
 from .pictures import Page, open_page, unframed
 from .reading import Letter, Reading
@@ -119,17 +119,27 @@ class Reader:
                     return whole
             return self._turned(reading, ink, find, shape, size, top)
 
+        def of_two_sizes(paper: np.ndarray) -> Reading:
+            found = find(find_ink(paper, binarize, SHARPER))
+            if not found.sure:
+                raise LettergpuError(EMPTY)
+            return self._answer(found, shape, size, top)
+
         def through(blur: float, paper: np.ndarray) -> Reading:
             ink = find_ink(paper, binarize, blur)
             also = [] if ink.also is None else [replace(ink, share=ink.also)]
             inks = also if also and pieces_of(ink)[1] > FULL else [ink, *also]
-            return self._fullest(*_tried(look, chain.from_iterable(map(_ways_to_see, inks))))
+            known, empty = _tried(look, chain.from_iterable(map(_ways_to_see, inks)))
+            few = form != "single" and known and len(known[0].letters) <= FULL
+            if few and blur > SHARPER and len(sections_of(ink)) > 1:
+                known += _tried(of_two_sizes, [paper])[0]
+            return self._fullest(known, empty)
 
         reading = self._on_its_sheet(page.pixels, partial(through, SOFT))
         doubtful = reading.surety < -DOUBT and len(reading.letters) <= FULL
         looks = [SHARPER] if doubtful and shape[0] * shape[1] <= CLOSE else []
         again, _ = _tried(lambda blur: self._on_its_sheet(page.pixels, partial(through, blur)), looks)
-        best = max([reading, *again], key=self._plain)
+        best = max(reading, *again, key=self._plain) if again else reading
         return replace(best, warning=reading.warning or best.warning).moved(left, above)
 
     def _turned(
@@ -190,7 +200,8 @@ class Reader:
 
     def _answer(self, found: Found, shape: Shape, size: Shape, top: int) -> Reading:
         """What the letters found are named. shape: of the page's pixels; size: the original's width and height."""
-        lines = [[_inked(word) for word in line] for line in found.lines]
+        # of empty ones a network would name something, too
+        lines = [[[glyph for glyph in word if glyph.image.any()] for word in line] for line in found.lines]
         lines = [words for line in lines if (words := [word for word in line if word])]
         glyphs = [glyph for line in lines for word in line for glyph in word]
         if not glyphs:
@@ -287,8 +298,3 @@ def _whole(page: Page, image: np.ndarray) -> Glyph:
     """The page as one letter, with its image."""
     height, width = page.pixels.shape[:2]
     return Glyph(image, (0.0, 0.0, float(width), float(height)))
-
-
-def _inked(word: list[Glyph]) -> list[Glyph]:
-    """The glyphs of which something is left in EMNIST's form: a network would name nothing, too."""
-    return [glyph for glyph in word if glyph.image.any()]

@@ -9,7 +9,7 @@ from PIL import Image
 from scipy import ndimage
 
 from ..errors import LettergpuError
-from .filters import grown, varied
+from .filters import grown, half_way, varied
 from .ink import EMPTY, Ink
 from .normalise import to_emnist
 
@@ -181,9 +181,7 @@ def level_sheet(ink: Ink, tilt: float = 0.0, apart: int = 0) -> Sheet:
 def letter_height(pieces: Sequence[Piece], shape: tuple[int, ...]) -> float:
     """The height of a letter in this writing: the median, half-way by ink, of those that the edge does not cut."""
     inner = [piece for piece in pieces if not at_edge(piece, shape)] or list(pieces)
-    heights = np.sort([piece.height for piece in inner])
-    total = np.cumsum(heights)
-    return float(heights[np.searchsorted(total, total[-1] / 2)])
+    return half_way(np.array([piece.height for piece in inner]))
 
 
 def tilt_of(pieces: Sequence[Piece], height: float) -> float:
@@ -223,3 +221,11 @@ def joined(pieces: Sequence[Piece]) -> Piece:
 def at_edge(piece: Piece, shape: tuple[int, ...]) -> bool:
     """Whether a piece touches the edge of a page of this shape (height, width), which may have cut it."""
     return piece.left == 0 or piece.top == 0 or piece.right == shape[1] or piece.bottom == shape[0]
+
+
+def stacked(one: Piece, other: Piece) -> bool:
+    """Whether one is above the other, as the dot of an i, or inside it, so that both are of one letter."""
+    across = min(one.right, other.right) - max(one.left, other.left)
+    down = min(one.bottom, other.bottom) - max(one.top, other.top)
+    narrow, low = min(one.width, other.width), min(one.height, other.height)
+    return (across > 0.5 * narrow and down < 0.5 * low) or (across > 0.8 * narrow and down > 0.8 * low)

@@ -1,12 +1,15 @@
 """Lines come in the order in which one reads them, whatever the page's layout."""
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
+from scipy import ndimage
 from test_spans import font_of
 
-from lettergpu.reading.order import boxes_of, distances, lines_of
+from lettergpu.reading.ink import Ink
+from lettergpu.reading.order import boxes_of, distances, lines_of, sections_of
 from lettergpu.reading.reader import Reader
 from lettergpu.reading.sheet import Piece
 
@@ -93,3 +96,36 @@ def test_two_columns_of_print_are_read():
         for number, line in enumerate(column.split("\n")):
             ImageDraw.Draw(image).text((x, 120 + 100 * number), line, 0, font_of("DejaVuSans", 60))
     assert Reader.of().read(image).text.replace(" ", "") == "\n".join(columns).replace(" ", "")
+
+
+def ink_of(rows):
+    """Rows of squares without a middle, one below the other: how many, how high, and, if filled, that."""
+    share = np.zeros((60 + sum(high + 20 for _, high, *_ in rows), 1200), np.float32)
+    top = 30
+    for count, high, *filled in rows:
+        for left in range(30, 30 + count * (high + 8), high + 8):
+            share[top : top + high, left : left + high] = 1.0
+            if not filled:
+                share[top + 3 : top + high - 3, left + 3 : left + high - 3] = 0.0
+        top += high + 20
+    return Ink(share, 3.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "parts"),
+    [
+        ([(5, 100), (9, 30), (9, 32)], [[(5, 100)], [(9, 30), (9, 32)]]),
+        ([(9, 30), (4, 90), (9, 30)], [[(9, 30)], [(4, 90)], [(9, 30)]]),
+        ([(5, 50), (9, 30)], None),  # as large and small letters are
+        ([(5, 100), (9, 30, "filled")], None),  # dots, or a dashed rule
+        ([(5, 100), (1, 30)], None),  # a mark, maybe
+        ([(5, 100), (9, 30)] * 4, None),  # no page has so many headings
+    ],
+)
+def test_a_page_is_parted_where_letters_become_twice_as_large_or_small(rows, parts):
+    ink = ink_of(rows)
+    found = sections_of(ink)
+    np.testing.assert_array_equal(sum(part.share for part in found), ink.share)
+    boxes = [ndimage.find_objects(ndimage.label(part.mask)[0]) for part in found]
+    heights = [{down.stop - down.start for down, _ in of_part} for of_part in boxes]
+    assert heights == [{high for _, high, *_ in part} for part in parts or [rows]]

@@ -65,6 +65,29 @@ def test_bold_print_whose_holes_and_gaps_a_camera_blurs_is_looked_at_more_sharpl
     assert sum(block.size for block in found) > 0.9 * max(len(true), len(read))
 
 
+def titled(times):
+    """A word in print, lines below it in letters so many times as small, and the text."""
+    words = np.random.default_rng(times).permutation([word.upper() for word in WORDS])
+    lines = ["HEADING", *(" ".join(words[first : first + 3]) for first in (0, 3, 6))]
+    page = Image.new("L", (700 + 110 * times, 500 + 60 * times), 235)
+    pen, top = ImageDraw.Draw(page), 40
+    for line, size in zip(lines, (36 * times, 36, 36, 36), strict=True):
+        font = ImageFont.truetype(next(file for file in FACES if "DejaVuSans.ttf" in str(file)), size)
+        pen.text((40, top), line, 40, font)
+        top += round(1.4 * size) + 20
+    grey = np.asarray(page.filter(ImageFilter.GaussianBlur(0.7))) + np.random.default_rng(0).normal(
+        0, 3, page.size[::-1]
+    )
+    return np.uint8(grey.clip(0, 255)), "\n".join(lines)
+
+
+@pytest.mark.parametrize("times", [1, 2, 3, 5])
+def test_a_heading_is_read_and_what_stands_below_it_however_large_it_is(times, reader):
+    page, text = titled(times)
+    for polarity in (page, 255 - page):
+        assert reader.read(polarity).text.replace(" ", "") == text.replace(" ", "")
+
+
 def test_words_of_capitals_are_parted_where_the_gaps_are_of_two_kinds(reader):
     page = Image.new("L", (1500, 700), "white")
     font = ImageFont.truetype(next(file for file in FACES if "STIXGeneral.ttf" in str(file)), 60)
