@@ -230,3 +230,13 @@ def test_one_line_is_marked_in_colour():
             first += len(line)
         *_, second, highest = sorted(of_line)
         assert highest > second + 25
+
+
+def test_below_a_title_letters_are_two_to_five_times_as_small():
+    times = []
+    for picture in some("title"):
+        heights = np.array([bottom - top for _, top, _, bottom in picture.boxes])
+        first = len(letters_of(picture.text.split("\n")[0]))
+        times.append(np.median(heights[:first]) / np.median(heights[first:]))
+    assert 1.7 < min(times) < 3.0
+    assert 4.0 < max(times) < 5.8
