@@ -17,7 +17,8 @@ from .filters import half_way, otsu, sizes_of, stroke_width
 from .ink import Ink
 from .sheet import Piece
 
-GAP = 5.0  # heights of a letter: pieces farther apart do not show by themselves that they are of one line
+GAPS = 5.0, 1.5, 0.75  # heights of a letter: pieces farther apart do not show by themselves that they are of one line;
+PILED = 0.15  # of a line's pieces stand above others of it: several bent ones, taken for one by all but the next gap
 GUTTER = 2.0  # heights: columns are so far apart at least,
 ROWS = 3  # have so many lines, half of them
 WIDE = 4.0  # heights wide
@@ -147,7 +148,10 @@ def _rows(pieces: list[Piece], height: float) -> list[list[Piece]]:
     if not tall:
         tall, small = small, []
     boxes = boxes_of(tall)
-    line = _beside(boxes, 0.4, (-np.inf, GAP * height))
+    for gap in GAPS:
+        line = _beside(boxes, 0.4, (-np.inf, gap * height))
+        if not _piled(boxes, line):
+            break
     extents = [boxes[:, line == number] for number in range(line.max() + 1)]
     rows = np.array([(one[0].min(), np.median(one[1]), one[2].max(), np.median(one[3])) for one in extents]).T
     row = _beside(rows, 0.6, (0, np.inf))[line]
@@ -161,6 +165,16 @@ def _rows(pieces: list[Piece], height: float) -> list[list[Piece]]:
                 found[int(row[distance.argmin()])].append(piece)
     ordered = sorted(found.values(), key=lambda line: float(np.median([(p.top + p.bottom) / 2 for p in line])))
     return [sorted(line, key=lambda piece: piece.left) for line in ordered]
+
+
+def _piled(boxes: np.ndarray, line: np.ndarray) -> bool:
+    """Whether of these boxes (4, n) many are above others of their lines, so that several were taken for one."""
+    order = np.lexsort((boxes[0] + boxes[2], line))
+    left, _, right, _ = boxes[:, order]
+    shared = np.minimum(right[1:], right[:-1]) - np.maximum(left[1:], left[:-1])
+    least = np.minimum((right - left)[1:], (right - left)[:-1])
+    above = (shared > 0.5 * least) & (line[order][1:] == line[order][:-1])
+    return bool(above.sum() > PILED * len(line))
 
 
 def _beside(boxes: np.ndarray, share: float, gap: tuple[float, float]) -> np.ndarray:

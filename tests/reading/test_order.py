@@ -72,6 +72,19 @@ def test_lines_that_climb_do_not_run_into_the_next():
     assert [{piece.labels for piece in line} for line in lines_of(climbing, HEIGHT)] == [{(0,)}, {(1,)}]
 
 
+@pytest.mark.parametrize("bend", [0, 60, 120, -120])
+def test_lines_that_bend_farther_than_they_are_apart_are_lines(bend):
+    """As on a page of an open book."""
+    lefts = range(0, 900, 22)
+    heights = [round(bend * np.sin(left / 900 * np.pi)) for left in lefts]
+    bent = [
+        Piece((i,), left, 200 + 40 * i - up, left + 18, 220 + 40 * i - up)
+        for i in range(4)
+        for left, up in zip(lefts, heights, strict=True)
+    ]
+    assert [{piece.labels for piece in line} for line in lines_of(bent, HEIGHT)] == [{(i,)} for i in range(4)]
+
+
 def test_a_dot_is_of_the_nearest_line_and_one_far_away_of_none():
     near, far = Piece((9,), 130, 92, 134, 96), Piece((9,), 130, 300, 134, 304)
     lines = lines_of([*row(0, 100, 100, 4), *row(1, 100, 60, 4), near, far], HEIGHT)
