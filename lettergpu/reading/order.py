@@ -1,5 +1,6 @@
 """The order in which a page is read: its columns from the left, in each the lines from the top, and in these the words.
 
+Before that it is parted where letters become far larger or smaller, as below a heading.
 Columns are found by cutting the page along its widest white strips (Nagy and Seth 1984, "Hierarchical representation of
 optically scanned documents"), but only where text stands on both sides: single letters in rows stand in columns, too.
 """
