@@ -50,7 +50,7 @@ def sections_of(ink: Ink) -> list[Ink]:
 
 
 def _bands(ink: Ink) -> Iterator[tuple[int, int, float]]:
-    """Between white strips across the page, what may be lines of letters: top, bottom, the height of a letter."""
+    """Between white strips across the page, what may be lines of letters: top, bottom, a letter's height, in pixels."""
     step = -(-max(ink.share.shape) // 1000)  # seen well enough for a letter's height
     labels, count = ndimage.label(ink.mask[::step, ::step], np.ones((3, 3)))
     boxes = ndimage.find_objects(labels)

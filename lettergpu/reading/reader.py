@@ -135,10 +135,10 @@ class Reader:
                 known += _tried(of_two_sizes, [paper])[0]
             return self._fullest(known, empty)
 
-        reading = self._on_its_sheet(page.pixels, partial(through, SOFT))
-        doubtful = reading.surety < -DOUBT and len(reading.letters) <= FULL
-        looks = [SHARPER] if doubtful and shape[0] * shape[1] <= CLOSE else []
-        again, _ = _tried(lambda blur: self._on_its_sheet(page.pixels, partial(through, blur)), looks)
+        seen = partial(self._on_its_sheet, page.pixels)
+        reading = seen(partial(through, SOFT))
+        doubtful = reading.surety < -DOUBT and len(reading.letters) <= FULL and shape[0] * shape[1] <= CLOSE
+        again, _ = _tried(seen, [partial(through, SHARPER)] if doubtful else [])
         best = max(reading, *again, key=self._plain) if again else reading
         return replace(best, warning=reading.warning or best.warning).moved(left, above)
 

@@ -51,16 +51,18 @@ def test_a_scanned_page_of_print_is_read(face, points, dpi, noise, reader):
     assert sum(block.size for block in found) > 0.95 * max(len(true), len(read))
 
 
+def photographed(page):
+    noise = np.random.default_rng(0).normal(0, 3, page.size[::-1])
+    return np.uint8((np.asarray(page.filter(ImageFilter.GaussianBlur(0.7))) + noise).clip(0, 255))
+
+
 @pytest.mark.parametrize(("face", "size"), [("DejaVuSerif-Bold", 27), ("DejaVuSans-Bold", 24), ("STIXGeneralBol", 30)])
 def test_bold_print_whose_holes_and_gaps_a_camera_blurs_is_looked_at_more_sharply(face, size, reader):
     font = ImageFont.truetype(next(file for file in FACES if f"{face}.ttf" in str(file)), size)
     text = "\n".join(" ".join(WORDS[first : first + 5]) for first in (0, 5, 10, 15))
     page = Image.new("L", (26 * size, 8 * size), 225)
     ImageDraw.Draw(page).multiline_text((size, size), text, 30, font, spacing=size / 3)
-    grey = np.asarray(page.filter(ImageFilter.GaussianBlur(0.7))) + np.random.default_rng(0).normal(
-        0, 3, page.size[::-1]
-    )
-    true, read = ("".join(words.upper().split()) for words in (text, reader.read(np.uint8(grey.clip(0, 255))).text))
+    true, read = ("".join(words.upper().split()) for words in (text, reader.read(photographed(page)).text))
     found = difflib.SequenceMatcher(None, true, read, autojunk=False).get_matching_blocks()
     assert sum(block.size for block in found) > 0.9 * max(len(true), len(read))
 
@@ -75,14 +77,11 @@ def titled(times):
         font = ImageFont.truetype(next(file for file in FACES if "DejaVuSans.ttf" in str(file)), size)
         pen.text((40, top), line, 40, font)
         top += round(1.4 * size) + 20
-    grey = np.asarray(page.filter(ImageFilter.GaussianBlur(0.7))) + np.random.default_rng(0).normal(
-        0, 3, page.size[::-1]
-    )
-    return np.uint8(grey.clip(0, 255)), "\n".join(lines)
+    return photographed(page), "\n".join(lines)
 
 
 @pytest.mark.parametrize("times", [1, 2, 3, 5])
-def test_a_heading_is_read_and_what_stands_below_it_however_large_it_is(times, reader):
+def test_a_heading_up_to_five_times_as_large_is_read_and_what_stands_below_it(times, reader):
     page, text = titled(times)
     for polarity in (page, 255 - page):
         assert reader.read(polarity).text.replace(" ", "") == text.replace(" ", "")
