@@ -6,11 +6,13 @@ al. 2008, "A comparative study of staff removal algorithms"). A crossbar may loo
 Boxes and circles that are drawn around letters are found, too: by themselves they are an I or O.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy import ndimage
 from skimage.transform import hough_line, hough_line_peaks
 
-from .filters import grown, sizes_of
+from .filters import grown, sizes_of, stroke_width
 
 THICK = 1.5  # strokes: what is thicker is no rule
 ANGLES = np.deg2rad(90.0 + np.arange(-10.0, 10.25, 0.25))  # of what is across a rule that is about level
@@ -20,9 +22,22 @@ STROKES = 1.6  # times as thick as a rule is where no stroke crosses it
 MOST = 100  # rules each way
 ENOUGH = 400  # places across a page to see a rule by
 ROOM, SIDE = 4.0, 0.08  # strokes: a box is as wide and high at least; and how far within it, of that, a side may lean
-ROUND, TALL = 0.7, 0.4  # of its box that a circle fills; and of its height, what is in it: more than a Q has in it
+ROUND, TALL = 0.6, 0.4  # of its box that an open circle fills; and of its height or width what it holds: a Q less
 CLOSED, THIN = 0.9, 0.35  # of each of its sides that there is at least; and of all the box that its lines are at most
 LOOKED = 4.0  # pages of boxes within each other that are looked at, the largest first
+
+
+def unruled(share: np.ndarray, stroke: float) -> Iterator[tuple[np.ndarray, float]]:
+    """The share of ink, float32 (height, width), and the width of its strokes, without boxes around letters.
+
+    Then without rules, too, where there are some.
+    """
+    if (boxes := boxes_of(share >= 0.5, stroke)).any():
+        share = np.where(boxes, np.float32(0.0), share)
+        stroke = max(1.0, stroke_width(share >= 0.5))
+    yield share, stroke
+    if (rules := rules_of(share >= 0.5, stroke)).any():
+        yield np.where(rules, np.float32(0.0), share), stroke
 
 
 def rules_of(mask: np.ndarray, stroke: float) -> np.ndarray:
@@ -87,10 +102,17 @@ def _surrounds(own: np.ndarray, other: np.ndarray, stroke: float) -> bool:
     letter = (ROOM * stroke) ** 2 / 4.0  # pixels of ink
     if own.mean() > THIN or other.sum() < letter:
         return False
-    filled = ndimage.binary_fill_holes(own)
-    inside = filled & other
+    sides = _sides(own)
+    inside = (sides >= 3) & other
     high, wide = (max(1, round(SIDE * length)) for length in own.shape)
-    sides = own[:high].any(axis=0), own[-high:].any(axis=0), own[:, :wide].any(axis=1), own[:, -wide:].any(axis=1)
-    if min(side.mean() for side in sides) > CLOSED:
+    edges = own[:high].any(axis=0), own[-high:].any(axis=0), own[:, :wide].any(axis=1), own[:, -wide:].any(axis=1)
+    if min(edge.mean() for edge in edges) > CLOSED:
         return bool(inside.sum() > letter)
-    return bool(filled.mean() > ROUND and inside.any(axis=1).mean() > TALL)
+    return bool((sides == 4).mean() > ROUND and max(inside.any(axis=axis).mean() for axis in (0, 1)) > TALL)
+
+
+def _sides(own: np.ndarray) -> np.ndarray:
+    """On how many of its four sides a pixel has ink, bool (height, width): on all in a ring, but where that is open."""
+    before = [np.logical_or.accumulate(own, axis=axis) for axis in (0, 1)]
+    after = [np.flip(np.logical_or.accumulate(np.flip(own, axis), axis=axis), axis) for axis in (0, 1)]
+    return np.asarray(np.sum([*before, *after], axis=0, dtype=np.int8))

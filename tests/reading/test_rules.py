@@ -106,6 +106,16 @@ def test_what_is_in_a_circle_is_read_without_it(text, reader):
     assert reader.read(image).text == text
 
 
+@pytest.mark.parametrize("gap", [0, 8, 20])
+def test_what_a_hand_draws_around_a_word_need_not_be_closed(gap, reader):
+    image = Image.new("RGB", (640, 320), "white")
+    draw = ImageDraw.Draw(image)
+    draw.arc((60, 80, 580, 240), 10 + gap / 2, 370 - gap / 2, (60, 60, 60), 5)
+    font = ImageFont.truetype(next(file for file in FACES if "DejaVuSans.ttf" in str(file)), 90)
+    draw.text((320, 160), "KITE", "black", font, anchor="mm")
+    assert reader.read(image).text == "KITE"
+
+
 def test_a_round_letter_with_a_tail_in_it_stays():
     image = Image.new("L", (120, 120), 0)
     draw = ImageDraw.Draw(image)
