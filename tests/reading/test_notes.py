@@ -76,6 +76,18 @@ def test_a_small_sign_on_a_pattern_is_read(size, reader):
     assert reader.read(grainy(np.asarray(picture))).text.split() == lines
 
 
+@pytest.mark.parametrize("farther", [0, 20, 34])
+def test_a_sign_may_be_seen_aslant(farther, reader):
+    """Its far side is lower than the near one."""
+    picture = Image.new("RGB", (640, 400), (150, 178, 215))
+    corners = [(110, 80), (530, 80 + farther), (530, 310 - farther), (110, 310)]
+    ImageDraw.Draw(picture).polygon(corners, (190, 25, 25))
+    ImageDraw.Draw(picture).text((320, 195), "SCHOOL\nROAD", "white", font_of("DejaVuSans", 60), "mm", align="center")
+    pages = perhaps_on_paper(grainy(np.asarray(picture)))
+    assert any(page[:9].mean() < 128 and page.max() > 200 for page in pages)
+    assert reader.read(grainy(np.asarray(picture))).text == "SCHOOL\nROAD"
+
+
 @pytest.mark.parametrize(("character", "side"), [("O", 700), ("Q", 700), ("B", 300)])
 def test_a_bold_letter_is_no_sign(character, side, reader):
     picture = Image.new("RGB", (side, side), (235, 235, 235))
