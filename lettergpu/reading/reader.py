@@ -37,6 +37,7 @@ DOUBT, CLOSE = 0.03, 2_000_000  # mean log probability from which on a picture o
 SURER = 0.1  # and by which another way to see letters has to be better: any ink looks like letters
 STAYS = 0.8  # by how much a text that is turned has to stand more upright
 FEWER = 0.6  # times as many letters, or more, that are found in what is turned right
+WORD = 3  # letters, or more, that lie on their side where but one is read as it is
 LINED = 4.0  # letters side by side, from which on a picture does not lie on its side
 WIDE = 2.5  # heights: what is no wider may be one letter, such as an m
 PLAIN, MORE = (-0.5, 2.0), 0.4  # how likely no letter and a plain one is; by what a note has to beat the whole picture
@@ -115,8 +116,7 @@ class Reader:
             reading = self._answer(find(ink), shape, size, top)
             if form == "auto" and _narrow(reading, ink):
                 whole = self._answer(_alone(single_letter(ink)), shape, size, top)
-                if self._likely(whole).mean() > self._likely(reading).mean() + SURER:
-                    return whole
+                reading = whole if self._likely(whole).mean() > self._likely(reading).mean() + SURER else reading
             return self._turned(reading, ink, find, shape, size, top)
 
         def of_two_sizes(paper: np.ndarray) -> Reading:
@@ -146,7 +146,7 @@ class Reader:
         self, reading: Reading, ink: Ink, find: Callable[[Ink], Found], shape: Shape, size: Shape, top: int
     ) -> Reading:
         """What is read of the ink if it is turned by quarters, where that is surer; else what was read of it."""
-        if not (ways := _turns(reading)):
+        if not (ways := _turns(reading, ink)):
             return reading
         most = self._upright(reading) + STAYS
         for quarters in ways:
@@ -156,8 +156,8 @@ class Reader:
                 other = self._answer(turned, shape[::step], size[::step], top)
             except LettergpuError:
                 continue
-            times = len(other.letters) / len(reading.letters)
-            if times < FEWER or (quarters == 2 and times > 1.0 / FEWER):  # dots, taken off their stems
+            times, least = len(other.letters) / len(reading.letters), FEWER if len(reading.letters) > 1 else WORD
+            if times < least or (quarters == 2 and times > 1.0 / FEWER):  # dots, taken off their stems
                 continue
             if (says := self._upright(other)) > most:
                 back = [replace(letter, box=box_back(letter.box, size, quarters)) for letter in other.letters]
@@ -268,9 +268,10 @@ def _narrow(reading: Reading, ink: Ink) -> bool:
     return 2 <= count < ENOUGH or (ENOUGH <= count <= MANY and in_one_piece(ink) is not None)
 
 
-def _turns(reading: Reading) -> tuple[int, ...]:
+def _turns(reading: Reading, ink: Ink) -> tuple[int, ...]:
     """The quarters by which a picture may have to be turned, after what was read of it."""
-    if not 2 <= len(reading.letters) <= MANY:
+    count = len(reading.letters)
+    if count > MANY or (count == 1 and pieces_of(ink)[1] < WORD):
         return ()
     return (1, 2, 3) if reading.abreast < LINED else (2,) if reading.surety < -SURER else ()
 

@@ -45,6 +45,14 @@ def test_one_printed_word_is_turned_upright(word, quarters, reader):
     assert (found.text, found.turned) == (word.upper(), 90 * quarters)
 
 
+@pytest.mark.parametrize("word", ["DAY", "JAR", "KEY", "MAY"])
+@pytest.mark.parametrize("quarters", [1, 3])
+def test_a_word_of_three_letters_is_not_one_letter_on_its_side(word, quarters, reader):
+    upright = np.asarray(set_in_print(word, apart=0.0, face="DejaVuSerif"))
+    found = reader.read(np.ascontiguousarray(np.rot90(upright, -quarters)))
+    assert (found.text, found.turned) == (word, 90 * quarters)
+
+
 def test_what_is_read_with_little_doubt_is_not_turned(reader):
     assert reader.read(np.asarray(written(0)[0].convert("RGB")), form="text").turned == 0
 
