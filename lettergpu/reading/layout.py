@@ -15,7 +15,7 @@ from .cuts import fragments_of
 from .ink import EMPTY, Ink
 from .language import Language, in_alphabetical_order
 from .lexicon import Lexicon
-from .order import WORDS, boxes_of, distances, lines_of, parts_of, sections_of, word_gap
+from .order import WORDS, boxes_of, distances, lines_of, parts_of, word_gap
 from .sheet import Glyph, Piece, Sheet, at_edge, joined, letter_height, level_sheet, stacked, tilt_of
 from .spans import LEAST, Judge, Lattice, as_on_a_page, lattice_of, letters_of
 
@@ -91,18 +91,6 @@ def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None, languag
     those that stand alone may follow as the alphabet has them.
     Raises LettergpuError where there is no ink.
     """
-    sections = sections_of(ink)
-    try:
-        parts = [_of_one_size(part, judge, lexicon, language) for part in sections] if len(sections) > 1 else []
-    except LettergpuError:  # of one of them there are but specks
-        parts = []
-    if not parts or not all(part.sure for part in parts):
-        return _of_one_size(ink, judge, lexicon, language)
-    return Found([line for part in parts for line in part.lines], max(part.joined for part in parts), True)
-
-
-def _of_one_size(ink: Ink, judge: Judge, lexicon: Lexicon | None, language: Language | None) -> Found:
-    """As `find_letters`, where a letter is about as high as any other."""
     sheet, pieces, height = _levelled(ink)
     lines = _strong(sheet, [_whole(line, height) for line in lines_of(_dotted(sheet, pieces, height), height)])
     widths = np.array([piece.width for line in lines for piece in line])

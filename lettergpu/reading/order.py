@@ -6,7 +6,6 @@ optically scanned documents"), but only where text stands on both sides: single 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +13,7 @@ from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .filters import half_way, otsu, sizes_of, stroke_width
+from .filters import half_way, otsu, sizes_of
 from .ink import Ink
 from .sheet import Piece
 
@@ -27,11 +26,12 @@ WORDS, CLOSEST = 0.6, 0.25  # heights: letters farther apart are of two words, o
 TWO, MANY, SOME = 6.0, 16, 0.05  # so many deviations of the narrow ones apart, many, and some of them wide, those
 TIMES, SECTIONS = 2.0, 6  # larger or smaller: letters of parts of a page, of which there are so many at most,
 ABREAST, SOLID, SLENDER = 2, 0.7, 6.0  # if so many are in a row, mostly no dots, dashes or rules
+FAINT, SPECK, LEFT = 0.2, 0.4, 3  # of ink, and squares of a stroke's width: so many pieces of more may be letters
 HEADINGS, GUTTERS = 3, 12  # lines that stand above columns at most, and gaps between columns that are looked at
 
 
-def sections_of(ink: Ink) -> list[Ink]:
-    """The ink of a page, parted where its letters become so many times as large or as small, from the top.
+def sections_of(ink: Ink) -> list[tuple[int, int]]:
+    """The rows of a page's parts, in its pixels, where its letters become so many times as large or as small.
 
     To a heading what stands below it is specks, and the other way about: each is read by itself.
     """
@@ -41,12 +41,25 @@ def sections_of(ink: Ink) -> list[Ink]:
             cuts.append((end + top) // 2)
             size = 0.0
         size, end = max(size, letter), bottom
-    if not 2 <= len(cuts) <= SECTIONS:
-        return [ink]
-    rows = np.arange(len(ink.share))[:, None]
-    cuts.append(len(rows))
-    shares = [np.where((first <= rows) & (rows < stop), ink.share, np.float32(0.0)) for first, stop in pairwise(cuts)]
-    return [replace(ink, share=share, stroke=max(1.0, stroke_width(share >= 0.5))) for share in shares]
+    rows = pairwise(round(cut * ink.scale) for cut in (*cuts, len(ink.share)))
+    return list(rows) if 2 <= len(cuts) <= SECTIONS else []
+
+
+def left_over(ink: Ink, letters: np.ndarray) -> list[tuple[int, int]]:
+    """The rows of a page, in its pixels, that these of letters, (letters, 2), leave, where some ink stands in them.
+
+    Faint ink, too: writing so much smaller is, seen as coarsely as the other may be, or writing as weak.
+    """
+    labels, count = ndimage.label(ink.share >= FAINT, np.ones((3, 3)))
+    large = np.bincount(labels.ravel(), minlength=count + 1)[1:] > SPECK * ink.stroke**2
+    ends = np.array([(box[0].start, box[0].stop) for box in ndimage.find_objects(labels)]).reshape(-1, 2)[large]
+    used = np.ones(round(len(ink.share) * ink.scale) + 2, bool)
+    used[1:-1] = False
+    for top, bottom in letters:
+        used[1 + max(0, int(top)) : 1 + int(np.ceil(bottom))] = True
+    rows = np.flatnonzero(np.diff(used)).reshape(-1, 2)
+    inside = (rows[:, None, 0] <= ends[:, 0] * ink.scale) & (ends[:, 1] * ink.scale <= rows[:, None, 1])
+    return [(int(top), int(bottom)) for top, bottom in rows[inside.sum(axis=1) >= LEFT]]
 
 
 def _bands(ink: Ink) -> Iterator[tuple[int, int, float]]:

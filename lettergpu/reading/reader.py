@@ -4,9 +4,9 @@ import lettergpu
 lettergpu.read("note.jpg").text
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache, partial, reduce
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any
@@ -18,17 +18,16 @@ from ..data import SIDE
 from ..errors import LettergpuError
 from ..nn.network import Network
 from ..training import checkpoint
-from .filters import stroke_width
 from .ink import EMPTY, SHARPER, SOFT, THRESHOLDS, Ink, find_ink, pieces_of
 from .language import english
 from .layout import Found, find_letters, in_one_piece, single_letter
 from .lexicon import lexicon_of
 from .normalise import as_the_report_did, has_emnists_form
-from .order import box_back, sections_of
+from .order import ABREAST, box_back, left_over, sections_of
 from .page import PHOTO, is_drawing, on_paper, perhaps_on_paper
 from .pictures import Page, open_page, unframed
 from .reading import Letter, Reading
-from .rules import boxes_of, rules_of
+from .rules import unruled
 from .sheet import Glyph
 from .spans import LEAST, LETTER, MOST, Judge
 
@@ -119,21 +118,29 @@ class Reader:
                 reading = whole if self._likely(whole).mean() > self._likely(reading).mean() + SURER else reading
             return self._turned(reading, ink, find, shape, size, top)
 
-        def of_two_sizes(paper: np.ndarray) -> Reading:
-            found = find(find_ink(paper, binarize, SHARPER))
-            if not found.sure:
+        def part(paper: np.ndarray, blur: float, rows: tuple[int, int]) -> Reading:
+            ink = _seen_again(find_ink(paper[slice(*rows)], binarize, blur))[-1]
+            high, down = rows[1] - rows[0], size[1] / shape[0]
+            if not (found := find(ink)).sure:
                 raise LettergpuError(EMPTY)
-            return self._answer(found, shape, size, top)
+            reading = self._answer(found, (high, shape[1]), (size[0], round(down * high)), top)
+            return reading.moved(0, round(down * rows[0]))
 
         def through(blur: float, paper: np.ndarray) -> Reading:
             ink = find_ink(paper, binarize, blur)
             also = [] if ink.also is None else [replace(ink, share=ink.also)]
             inks = also if also and pieces_of(ink)[1] > FULL else [ink, *also]
-            known, empty = _tried(look, chain.from_iterable(map(_ways_to_see, inks)))
-            few = form != "single" and known and len(known[0].letters) <= FULL
-            if few and blur > SHARPER and len(sections_of(ink)) > 1:
-                known += _tried(of_two_sizes, [paper])[0]
-            return self._fullest(known, empty)
+            known, empty = _tried(look, chain.from_iterable(map(_seen_again, inks)))
+            if form == "single" or not known or len(known[0].letters) > FULL:
+                return self._fullest(known, empty)
+            parts, unread = _tried(partial(part, paper, blur), sections_of(ink))
+            best = self._fullest(known + ([] if unread or not parts else [reduce(Reading.around, parts)]), None)
+            if best.turned:
+                return best
+            rows = np.array([letter.box[1::2] for letter in best.letters]) * (shape[0] / size[1])
+            parts, _ = _tried(partial(part, paper, blur), left_over(ink, rows))
+            plain = [reading for reading in parts if reading.surety > -SURER and reading.abreast >= ABREAST]
+            return reduce(Reading.around, plain, best)
 
         seen = partial(self._on_its_sheet, page.pixels)
         reading = seen(partial(through, SOFT))
@@ -276,19 +283,9 @@ def _turns(reading: Reading, ink: Ink) -> tuple[int, ...]:
     return (1, 2, 3) if reading.abreast < LINED else (2,) if reading.surety < -SURER else ()
 
 
-def _ways_to_see(ink: Ink) -> Iterator[Ink]:
-    """The ink without boxes around letters, and without rules, too, where there are some."""
-    if (boxes := boxes_of(ink.mask, ink.stroke)).any():
-        ink = _without(ink, boxes)
-        ink = replace(ink, stroke=max(1.0, stroke_width(ink.mask)))
-    yield ink
-    if (rules := rules_of(ink.mask, ink.stroke)).any():
-        yield _without(ink, rules)
-
-
-def _without(ink: Ink, what: np.ndarray) -> Ink:
-    """The ink but for some of it, bool (height, width)."""
-    return replace(ink, share=np.where(what, np.float32(0.0), ink.share))
+def _seen_again(ink: Ink) -> list[Ink]:
+    """The ink without boxes around letters, and without the rules of its paper, too, where there are some."""
+    return [replace(ink, share=share, stroke=stroke) for share, stroke in unruled(ink.share, ink.stroke)]
 
 
 def _alone(glyph: Glyph) -> Found:

@@ -1,6 +1,7 @@
 """What was read of a picture: its letters, where they stand, and how sure that is; as Python has it and JSON."""
 
 from dataclasses import dataclass, replace
+from itertools import chain
 from operator import add
 from typing import Any
 
@@ -49,6 +50,20 @@ class Reading:
         by = left, top, left, top
         letters = [replace(letter, box=tuple(map(add, letter.box, by))) for letter in self.letters]
         return replace(self, letters=tuple(letters))
+
+    @property
+    def lines(self) -> list[tuple[str, tuple[Letter, ...]]]:
+        """The text of each line, and its letters."""
+        ends = np.cumsum([len(line.replace(" ", "")) for line in self.text.split("\n")]).tolist()
+        return [(line, self.letters[i:j]) for line, i, j in zip(self.text.split("\n"), [0, *ends], ends, strict=False)]
+
+    def around(self, other: "Reading") -> "Reading":
+        """The same with what else was read between its lines, above or below them."""
+        middle = np.mean([letter.box[1::2] for letter in other.letters])
+        above = [line for line in self.lines if np.mean([letter.box[1::2] for letter in line[1]]) < middle]
+        below = [line for line in self.lines if line not in above]
+        texts, letters = zip(*above, *other.lines, *below, strict=True)
+        return replace(self, text="\n".join(texts), letters=tuple(chain.from_iterable(letters)))
 
     def table(self) -> dict[str, Any]:
         """The reading as JSON holds it, without images."""

@@ -80,8 +80,8 @@ def titled(times):
     return photographed(page), "\n".join(lines)
 
 
-@pytest.mark.parametrize("times", [1, 2, 3, 5])
-def test_a_heading_up_to_five_times_as_large_is_read_and_what_stands_below_it(times, reader):
+@pytest.mark.parametrize("times", [1, 2, 3, 5, 8])
+def test_a_heading_up_to_eight_times_as_large_is_read_and_what_stands_below_it(times, reader):
     page, text = titled(times)
     for polarity in (page, 255 - page):
         assert reader.read(polarity).text.replace(" ", "") == text.replace(" ", "")
