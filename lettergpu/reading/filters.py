@@ -8,6 +8,8 @@ from PIL import Image
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
+THUMBNAIL = 96  # pixels of the long side, on which colours and polarity are decided, and ink is looked for first
+COLOURFUL = 0.1  # of the variance of ink's colours that those across its main one have where it has several
 GREYS = np.arange(256, dtype=np.uint8).repeat(3).reshape(-1, 3) @ np.full(3, np.float32(1 / 3))  # each mixed
 
 
@@ -128,3 +130,23 @@ def grain_of(pixels: np.ndarray) -> float:
     seen = (pixels[y : y + height : step, x : x + width : step] for y in (0, 2) for x in (0, 2))
     one, right, below, across = (part[..., 0].astype(np.int16) + part[..., 1] + part[..., 2] for part in seen)
     return float(np.median(np.abs(one - right - below + across))) / (3 * 2 * 0.6745)
+
+
+def off_around(pixels: np.ndarray) -> np.ndarray:
+    """How far each pixel is from what is around it, float32 (height, width, 3), in a thumbnail of the picture."""
+    small = reduced(Image.fromarray(pixels), -(-max(pixels.shape) // THUMBNAIL)).astype(np.float32)
+    window = max(small.shape) // 4 + 1
+    return small - ndimage.uniform_filter(small, (window, window, 0), mode="nearest")
+
+
+def darkest(pixels: np.ndarray) -> np.ndarray | None:
+    """A page of grey, (height, width, 3), on which ink of any colour is dark; None where it has one, or dark paper.
+
+    Pale red and yellow are as bright as paper in one of the three, but not in all.
+    """
+    off = off_around(pixels)
+    values, vectors = np.linalg.eigh(np.tensordot(off, off, ((0, 1), (0, 1))))
+    one_sided = (vectors[:, -1] > 0).all() or (vectors[:, -1] < 0).all()
+    if values[1] < COLOURFUL * values[2] or not one_sided:
+        return None
+    return np.repeat(pixels.min(axis=2, keepdims=True), 3, axis=2)

@@ -20,10 +20,12 @@ from skimage.filters import threshold_sauvola
 from ..errors import LettergpuError
 from .filters import (
     GREYS,
+    THUMBNAIL,
     around,
     border_of,
     grain_of,
     mixed,
+    off_around,
     otsu,
     reduced,
     sizes_of,
@@ -35,7 +37,6 @@ from .page import is_drawing
 from .rules import rules_of
 
 THRESHOLDS = ("otsu", "sauvola")
-THUMBNAIL = 96  # pixels of the long side, on which colours and polarity are decided and the first look is taken
 FINE = 6.0  # pixels: strokes as wide as this are seen well enough, and what is between them
 SOLID = 0.75  # of what is taken for strokes is ink in a closer look, or it is lines of small writing
 NEAR = 12.0  # pixels: strokes as wide as this, and their surroundings, are enough to see the paper by
@@ -272,9 +273,7 @@ def _dark_on_light(pixels: np.ndarray) -> np.ndarray:
 
     Paper is most of a page, so ink is to which side pixels stand out from what is around them.
     """
-    small = reduced(Image.fromarray(pixels), -(-max(pixels.shape) // THUMBNAIL)).astype(np.float32)
-    window = max(small.shape) // 4 + 1
-    off = small - ndimage.uniform_filter(small, (window, window, 0), mode="nearest")
+    off = off_around(pixels)
     mixture = np.linalg.eigh(np.tensordot(off, off, ((0, 1), (0, 1))))[1][:, -1].astype(np.float32)
     mixture /= np.abs(mixture).sum()
     return -mixture if ((off @ mixture) ** 3).sum() > 0 else mixture

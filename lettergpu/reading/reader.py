@@ -5,6 +5,7 @@ lettergpu.read("note.jpg").text
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, partial, reduce
 from itertools import chain
@@ -18,6 +19,7 @@ from ..data import SIDE
 from ..errors import LettergpuError
 from ..nn.network import Network
 from ..training import checkpoint
+from .filters import darkest
 from .ink import EMPTY, SHARPER, SOFT, THRESHOLDS, Ink, find_ink, pieces_of
 from .language import english
 from .layout import Found, find_letters, in_one_piece, single_letter
@@ -105,9 +107,7 @@ class Reader:
 
         page, left, above = unframed(page)
         shape, size = page.pixels.shape[:2], page.size
-
-        def find(ink: Ink) -> Found:
-            return find_letters(ink, self.judge, words, language)
+        find = partial(find_letters, judge=self.judge, lexicon=words, language=language)
 
         def look(ink: Ink) -> Reading:
             if form == "single":
@@ -130,6 +130,9 @@ class Reader:
             ink = find_ink(paper, binarize, blur)
             also = [] if ink.also is None else [replace(ink, share=ink.also)]
             inks = also if also and pieces_of(ink)[1] > FULL else [ink, *also]
+            if (grey := darkest(paper)) is not None and pieces_of(ink)[1] <= FULL:
+                with suppress(LettergpuError):
+                    inks.append(find_ink(grey, binarize, blur))
             known, empty = _tried(look, chain.from_iterable(map(_seen_again, inks)))
             if form == "single" or not known or len(known[0].letters) > FULL:
                 return self._fullest(known, empty)
@@ -277,8 +280,7 @@ def _narrow(reading: Reading, ink: Ink) -> bool:
 
 def _turns(reading: Reading, ink: Ink) -> tuple[int, ...]:
     """The quarters by which a picture may have to be turned, after what was read of it."""
-    count = len(reading.letters)
-    if count > MANY or (count == 1 and pieces_of(ink)[1] < WORD):
+    if len(reading.letters) > MANY or (len(reading.letters) == 1 and pieces_of(ink)[1] < WORD):
         return ()
     return (1, 2, 3) if reading.abreast < LINED else (2,) if reading.surety < -SURER else ()
 

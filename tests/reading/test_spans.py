@@ -263,6 +263,14 @@ def test_pale_colours_beside_strong_ones_are_ink(paper, reader):
     assert reader.read(set_in_print("BRACKET", ink=inks, paper=paper, face="DejaVuSans-Bold")).text == "BRACKET"
 
 
+def test_letters_of_many_colours_are_read_on_a_photo(reader):
+    """Whose paper has no one colour; pink and yellow are nearly as bright as it."""
+    inks = ["#80199a", "#1a4dcc", "#80199a", "#f280b3", "#f2cc19", "#1a9933"]
+    pixels = np.asarray(set_in_print("COFFEE", ink=inks))
+    light = np.linspace(0.95, 0.7, pixels.shape[1])[:, None] + np.random.default_rng(0).normal(0, 0.01, pixels.shape)
+    assert reader.read(np.uint8(np.clip(pixels * light, 0, 255))).text == "COFFEE"
+
+
 def test_a_board_on_a_white_page_is_what_is_written_on(reader):
     board = set_in_print("BOARD", ink="white", paper="black", face="DejaVuSans-Bold")
     page = Image.new("RGB", (board.width + 60, board.height + 60), "white")
