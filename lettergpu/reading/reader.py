@@ -150,7 +150,7 @@ class Reader:
         doubtful = reading.surety < -DOUBT and len(reading.letters) <= FULL and shape[0] * shape[1] <= CLOSE
         again, _ = _tried(seen, [partial(through, SHARPER)] if doubtful else [])
         best = max(reading, *again, key=self._plain) if again else reading
-        return replace(best, warning=reading.warning or best.warning).moved(left, above)
+        return replace(best, warning=reading.warning or best.warning).unnumbered().moved(left, above)
 
     def _turned(
         self, reading: Reading, ink: Ink, find: Callable[[Ink], Found], shape: Shape, size: Shape, top: int

@@ -1,11 +1,14 @@
 """What was read of a picture: its letters, where they stand, and how sure that is; as Python has it and JSON."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, pairwise, product
 from operator import add
 from typing import Any
 
 import numpy as np
+
+ONE_TWO = tuple(product("IJL", "Z"))  # what the numbers of a list's first lines look like
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,22 @@ class Reading:
         middle = np.mean([letter.box[1::2] for letter in other.letters])
         above = [line for line in self.lines if np.mean([letter.box[1::2] for letter in line[1]]) < middle]
         below = [line for line in self.lines if line not in above]
-        texts, letters = zip(*above, *other.lines, *below, strict=True)
+        return self._of([*above, *other.lines, *below])
+
+    def unnumbered(self) -> "Reading":
+        """The same without the numbers of a list, one a line in a column of their own: 1 and 2 look like I and Z."""
+        lines = self.lines
+        lone = [text[0] if text[1:2] == " " and not self.turned else "" for text, _ in lines]
+        starts = (i for i, (one, two) in enumerate(pairwise(lone)) if (one, two) in ONE_TWO)
+        first = next(starts, len(lines))
+        right = max((letters[0].box[2] for _, letters in lines[first : first + 2]), default=0)
+        for i, (text, letters) in enumerate(lines[first:], first):
+            if lone[i] and letters[0].box[0] < right:
+                lines[i] = text[2:], letters[1:]
+        return self._of(lines)
+
+    def _of(self, lines: Sequence[tuple[str, tuple[Letter, ...]]]) -> "Reading":
+        texts, letters = zip(*lines, strict=True)
         return replace(self, text="\n".join(texts), letters=tuple(chain.from_iterable(letters)))
 
     def table(self) -> dict[str, Any]:
