@@ -9,6 +9,7 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 THUMBNAIL = 96  # pixels of the long side, on which colours and polarity are decided, and ink is looked for first
+SPECK, LETTER = 0.4, 6.0  # squares of a stroke's width: what is less is none, and of a letter there is as much ink
 COLOURFUL = 0.1  # of the variance of ink's colours that those across its main one have where it has several
 GREYS = np.arange(256, dtype=np.uint8).repeat(3).reshape(-1, 3) @ np.full(3, np.float32(1 / 3))  # each mixed
 
@@ -117,6 +118,15 @@ def stroke_width(mask: np.ndarray) -> float:
     around_it = ndimage.distance_transform_cdt(np.pad(inked, 1)).astype(np.int16)
     distance = around_it[1:-1, 1:-1]
     return 2.0 * float(np.median(distance[(distance == of_squares(np.maximum, around_it, 3)) & inked])) - 1.0
+
+
+def pieces_of(mask: np.ndarray, stroke: float) -> tuple[int, int]:
+    """How many pieces of ink, bool (height, width), but specks, are smaller than a letter, and how many are not.
+
+    stroke: the width of a pen stroke in pixels.
+    """
+    areas = np.bincount(ndimage.label(mask, np.ones((3, 3)))[0].ravel())[1:] / stroke**2
+    return int(((areas > SPECK) & (areas < LETTER)).sum()), int((areas >= LETTER).sum())
 
 
 def grain_of(pixels: np.ndarray) -> float:

@@ -27,6 +27,7 @@ from .filters import (
     mixed,
     off_around,
     otsu,
+    pieces_of,
     reduced,
     sizes_of,
     smoothed,
@@ -52,7 +53,6 @@ SURPLUS, PART, BROAD = 1.5, 0.12, 0.25  # and so many times what else does, this
 GRAINY = 3.0  # grey levels that pixels beside each other differ by, by chance,
 CROWD = 20, 0.25  # and pieces of ink smaller than a letter, and for each that is not, from which on grain may be ink;
 BLURS = 0.15, 0.25, 0.4  # pixels, for each level of grain, that it is looked at through
-LETTER = 6.0  # squares of a stroke's width: of a letter there is as much ink
 FAINTEST = 0.06  # contrast of ink against paper, below which a page counts as empty
 EMPTY = "there is no letter in the picture"
 
@@ -76,6 +76,11 @@ class Ink:
         """bool (height, width): what is ink rather than paper."""
         return self.share >= 0.5
 
+    @property
+    def pieces(self) -> tuple[int, int]:
+        """How many pieces of ink there are that are smaller than a letter, but no specks, and how many that are not."""
+        return pieces_of(self.mask, self.stroke)
+
 
 def find_ink(page: np.ndarray, binarize: str = "otsu", through: float = SOFT) -> Ink:
     """The ink of a page that has no end, uint8 RGB pixels (height, width, 3). binarize: one of THRESHOLDS.
@@ -87,19 +92,13 @@ def find_ink(page: np.ndarray, binarize: str = "otsu", through: float = SOFT) ->
     grain = 0.0 if is_drawing(page) else grain_of(page)
     ink = _seen(page, binarize, grain, through)
     for blur in BLURS if grain > GRAINY * max(1.0, ink.scale) else ():
-        crumbs, letters = pieces_of(ink)
+        crumbs, letters = ink.pieces
         if crumbs <= max(CROWD[0], CROWD[1] * letters):
             return ink
         softer = np.asarray(Image.fromarray(page).filter(ImageFilter.GaussianBlur(blur * grain)))
         blurred = _seen(softer, binarize, grain, through)
-        ink = blurred if pieces_of(blurred)[0] < crumbs / 2 else ink
+        ink = blurred if blurred.pieces[0] < crumbs / 2 else ink
     return ink
-
-
-def pieces_of(ink: Ink) -> tuple[int, int]:
-    """How many pieces of ink there are that are smaller than a letter, but no specks, and how many that are not."""
-    areas = np.bincount(ndimage.label(ink.mask, np.ones((3, 3)))[0].ravel())[1:] / ink.stroke**2
-    return int(((areas > 0.4) & (areas < LETTER)).sum()), int((areas >= LETTER).sum())
 
 
 def _seen(pixels: np.ndarray, binarize: str, grain: float, through: float) -> Ink:

@@ -13,7 +13,7 @@ from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .filters import half_way, otsu, sizes_of
+from .filters import SPECK, half_way, otsu, sizes_of
 from .ink import Ink
 from .sheet import Piece
 
@@ -26,7 +26,7 @@ WORDS, CLOSEST = 0.6, 0.25  # heights: letters farther apart are of two words, o
 TWO, MANY, SOME = 6.0, 16, 0.05  # so many deviations of the narrow ones apart, many, and some of them wide, those
 TIMES, SECTIONS = 2.0, 6  # larger or smaller: letters of parts of a page, of which there are so many at most,
 ABREAST, SOLID, SLENDER = 2, 0.7, 6.0  # if so many are in a row, mostly no dots, dashes or rules
-FAINT, SPECK, LEFT = 0.2, 0.4, 3  # of ink, and squares of a stroke's width: so many pieces of more may be letters
+FAINT, LEFT = 0.2, 3  # of ink, of which so many pieces that are no specks may be letters
 HEADINGS, GUTTERS = 3, 12  # lines that stand above columns at most, and gaps between columns that are looked at
 
 

@@ -20,7 +20,7 @@ from ..errors import LettergpuError
 from ..nn.network import Network
 from ..training import checkpoint
 from .filters import darkest
-from .ink import EMPTY, SHARPER, SOFT, THRESHOLDS, Ink, find_ink, pieces_of
+from .ink import EMPTY, SHARPER, SOFT, THRESHOLDS, Ink, find_ink
 from .language import english
 from .layout import Found, find_letters, in_one_piece, single_letter
 from .lexicon import lexicon_of
@@ -129,8 +129,8 @@ class Reader:
         def through(blur: float, paper: np.ndarray) -> Reading:
             ink = find_ink(paper, binarize, blur)
             also = [] if ink.also is None else [replace(ink, share=ink.also)]
-            inks = also if also and pieces_of(ink)[1] > FULL else [ink, *also]
-            if (grey := darkest(paper)) is not None and pieces_of(ink)[1] <= FULL:
+            inks = also if also and ink.pieces[1] > FULL else [ink, *also]
+            if (grey := darkest(paper)) is not None and ink.pieces[1] <= FULL:
                 with suppress(LettergpuError):
                     inks.append(find_ink(grey, binarize, blur))
             known, empty = _tried(look, chain.from_iterable(map(_seen_again, inks)))
@@ -280,7 +280,7 @@ def _narrow(reading: Reading, ink: Ink) -> bool:
 
 def _turns(reading: Reading, ink: Ink) -> tuple[int, ...]:
     """The quarters by which a picture may have to be turned, after what was read of it."""
-    if len(reading.letters) > MANY or (len(reading.letters) == 1 and pieces_of(ink)[1] < WORD):
+    if len(reading.letters) > MANY or (len(reading.letters) == 1 and ink.pieces[1] < WORD):
         return ()
     return (1, 2, 3) if reading.abreast < LINED else (2,) if reading.surety < -SURER else ()
 

@@ -3,7 +3,8 @@
 They are found by the Hough transform (Duda and Hart 1972, "Use of the Hough transformation to detect lines and curves
 in pictures") of what is thin, and taken away where no stroke crosses them, as staff lines are out of music (Dalitz et
 al. 2008, "A comparative study of staff removal algorithms"). A crossbar may look like one: whoever reads tries both.
-Boxes and circles that are drawn around letters are found, too: by themselves they are an I or O.
+Boxes and circles that are drawn around letters are found, too: by themselves they are an I or O. What a display or a
+printer sets as dots has no strokes, until it is blurred.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.transform import hough_line, hough_line_peaks
 
-from .filters import grown, sizes_of, stroke_width
+from .filters import grown, sizes_of, smoothed, stroke_width
 
 THICK = 1.5  # strokes: what is thicker is no rule
 ANGLES = np.deg2rad(90.0 + np.arange(-10.0, 10.25, 0.25))  # of what is across a rule that is about level
@@ -24,20 +25,44 @@ ENOUGH = 400  # places across a page to see a rule by
 ROOM, SIDE = 4.0, 0.08  # strokes: a box is as wide and high at least; and how far within it, of that, a side may lean
 ROUND, TALL = 0.6, 0.4  # of its box that an open circle fills; and of its height or width what it holds: a Q less
 CLOSED, THIN = 0.9, 0.35  # of each of its sides that there is at least; and of all the box that its lines are at most
+DOTS, DARK, MOSTLY = (20, 2000), 0.9, 0.6  # pieces as dark as this are dots, if they are so many and of most ink,
+NECKS = 0, 1, 2  # with so many pixels taken off all around them, for they may touch;
+EVEN, ALIKE = 1.3, 0.25  # times as high as wide, and how far from the others' size, they are at most
+THREAD = 0.5, 0.2, 0.1  # their widths, of the blur that strings them, into strokes where so much is ink, and how softly
 LOOKED = 4.0  # pages of boxes within each other that are looked at, the largest first
 
 
 def unruled(share: np.ndarray, stroke: float) -> Iterator[tuple[np.ndarray, float]]:
     """The share of ink, float32 (height, width), and the width of its strokes, without boxes around letters.
 
-    Then without rules, too, where there are some.
+    Then without rules, too, where there are some. Letters of dots are strung together, and that is all.
     """
+    if wide := _dots(share):
+        blur, ink, soft = THREAD
+        yield np.clip(0.5 + (smoothed(share, blur * wide) - ink) / (2 * soft), 0.0, 1.0), stroke
+        return
     if (boxes := boxes_of(share >= 0.5, stroke)).any():
         share = np.where(boxes, np.float32(0.0), share)
         stroke = max(1.0, stroke_width(share >= 0.5))
     yield share, stroke
     if (rules := rules_of(share >= 0.5, stroke)).any():
         yield np.where(rules, np.float32(0.0), share), stroke
+
+
+def _dots(share: np.ndarray) -> float:
+    """How many pixels wide the dots are that most of the ink, (height, width), is of: alike and round; or 0.0."""
+    apart = share < DARK
+    for steps in NECKS:
+        labels, count = ndimage.label(~grown(apart, steps))
+        if DOTS[0] <= count <= DOTS[1]:
+            high, wide = sizes_of(ndimage.find_objects(labels))
+            areas = np.bincount(labels.ravel())[1:]
+            size = float(np.median(np.sqrt(areas)))
+            even = (np.maximum(high, wide) <= 1.0 + EVEN * np.minimum(high, wide)) & (areas > ROUND * high * wide)
+            alike = even & (np.abs(np.sqrt(areas) - size) < ALIKE * size + 0.5)
+            if size > 2.0 and areas[alike].sum() > MOSTLY * areas.sum():
+                return size + 2.0 * steps
+    return 0.0
 
 
 def rules_of(mask: np.ndarray, stroke: float) -> np.ndarray:

@@ -9,7 +9,7 @@ from PIL import Image
 from scipy import ndimage
 
 from ..errors import LettergpuError
-from .filters import grown, half_way, varied
+from .filters import SPECK, grown, half_way, varied
 from .ink import EMPTY, Ink
 from .normalise import to_emnist
 
@@ -165,7 +165,7 @@ def level_sheet(ink: Ink, tilt: float = 0.0, apart: int = 0) -> Sheet:
     if apart:
         labels *= mask
     areas = np.bincount(labels[mask])  # but for the paper's: it is most of a page, and nobody asks for it
-    speck = max(0.4 * ink.stroke**2, np.sort(areas[1:])[-MOST] if len(areas) > MOST else 0)
+    speck = max(SPECK * ink.stroke**2, np.sort(areas[1:])[-MOST] if len(areas) > MOST else 0)
     pieces = []
     for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
         if areas[number] > speck:

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lettergpu.reading.ink import Ink
 from lettergpu.reading.reader import Reader
-from lettergpu.reading.rules import boxes_of, rules_of
+from lettergpu.reading.rules import boxes_of, rules_of, unruled
 from lettergpu.reading.sheet import level_sheet
 
 STROKE = 7
@@ -164,3 +164,34 @@ def test_of_frames_within_each_other_no_more_are_pieces_than_would_cover_four_pa
     assert 3.0 < sum(kept) / 400**2 <= 4.0
     assert {(400 - 2 * step) ** 2 for step in range(174, 90, -6)} < set(kept)
     assert min(kept) < 100  # the letter
+
+
+@pytest.mark.parametrize("apart", [7, 10])
+@pytest.mark.parametrize("text", ["SNOW", "LIGHT", "HUNDRED"])
+def test_letters_of_dots_are_read(text, apart, reader):
+    font = ImageFont.truetype(next(file for file in FACES if "DejaVuSans.ttf" in str(file)), 10)
+    grid = Image.new("1", (9 * len(text) + 8, 18))
+    ImageDraw.Draw(grid).text((4, 3), text, 1, font)
+    page = Image.new("RGB", (grid.width * apart, grid.height * apart), (20, 20, 24))
+    for row, column in np.argwhere(grid):
+        x, y = (column + 0.5) * apart, (row + 0.5) * apart
+        ImageDraw.Draw(page).ellipse(
+            (x - 0.4 * apart, y - 0.4 * apart, x + 0.4 * apart, y + 0.4 * apart), (255, 120, 30)
+        )
+    noisy = np.clip(np.asarray(page) + np.random.default_rng(0).normal(0, 3, (*page.size[::-1], 3)), 0, 255)
+    for picture in (noisy, 255 - noisy):
+        assert reader.read(np.uint8(picture)).text.replace(" ", "") == text
+
+
+def test_specks_beside_letters_are_not_strung_together():
+    share = np.zeros((160, 700), np.float32)
+    share[20:80, 20:30] = share[20:80, 50:60] = 1.0
+    for row, left in np.ndindex(2, 10):
+        share[100 + 20 * row : 108 + 20 * row, 80 + 30 * left : 88 + 30 * left] = 1.0
+    assert [(seen is share, stroke) for seen, stroke in unruled(share, 8.0)] == [(True, 8.0)]
+    share[20:80, 20:30] = 0.0  # now they are most of what there is
+    ((strung, _),) = unruled(share, 8.0)
+    assert strung is not share
+    assert strung.dtype == np.float32
+    share[100:108, 80:140] = 0.0  # and now too few
+    assert all(seen is share for seen, _ in unruled(share, 8.0))
