@@ -65,7 +65,8 @@ def open_page(source: str | Path | bytes | IO[bytes] | Image.Image | Any) -> Pag
         image = _opened(_content(source, name), name)
     size = image.size
     if max(size) > LONG_SIDE and not image.info.get("progressive"):  # such a JPEG is held whole, whatever its scale
-        image.draft("RGB", (size[0] * LONG_SIDE // max(size), size[1] * LONG_SIDE // max(size)))
+        width, height = (max(1, side * LONG_SIDE // max(size)) for side in size)
+        image.draft("RGB", (width, height))
     if image.width * image.height > MAX_PIXELS:
         raise _too_large(name, f"{image.width * image.height / 1e6:.0f}")
     try:

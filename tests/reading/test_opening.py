@@ -103,6 +103,14 @@ def test_a_jpeg_of_108_megapixels_is_decoded_at_a_part_of_its_size(reader, monke
     assert np.allclose((left, top, right, bottom), np.array([60 * 50, 51 * 37.5, 181 * 50, 191 * 37.5]), atol=150)
 
 
+@pytest.mark.parametrize("size", [(9000, 2), (3, 7000)])
+def test_a_jpeg_a_few_pixels_wide_may_be_long(size, reader):
+    jpeg = saved(Image.new("RGB", size, "white"), "JPEG")
+    assert min(open_page(jpeg).pixels.shape[:2]) >= 1
+    with pytest.raises(LettergpuError, match="no letter"):
+        reader.read(jpeg)
+
+
 def test_what_heic_needs_is_told(monkeypatch):
     content = heic(drawn())
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
