@@ -39,6 +39,7 @@ SHEET = 3  # and there are so many; fewer are likely one, as if letters stood ap
 LONELY = 0.1  # heights
 ALL = 0.9  # of the ink, but for specks
 SURE = 3, -0.25, 0.2  # letters, their mean log probability and a fragment's score: what is more is writing
+SINGLE, STROKES = 2.5, 8  # heights: what is no wider may be one letter, such as an m, in so many parts
 JOINED = 2.5  # heights of a letter: ink as wide as this that hangs together is of several
 
 Letters = list[tuple[int, np.ndarray]]  # of a line, by the numbers of their spans, with their probabilities (classes,)
@@ -82,6 +83,15 @@ def in_one_piece(ink: Ink) -> Sheet | None:
     sheet = level_sheet(ink, apart=round(ink.stroke / 2))
     areas = np.bincount(sheet.labels[sheet.labels > 0])
     return sheet if areas.max() > ALL * areas.sum() else None
+
+
+def may_be_one(boxes: np.ndarray, ink: Ink) -> bool:
+    """Whether letters (n, 4) stand where one may that was taken for several: few of them, or broken strokes of one."""
+    left, top, right, bottom = boxes.T
+    wide, high, count = right.max() - left.min(), bottom.max() - top.min(), len(left)
+    if wide > SINGLE * high:
+        return False
+    return 2 <= count < STROKES or (STROKES <= count <= MANY and in_one_piece(ink) is not None)
 
 
 def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None, language: Language | None = None) -> Found:

@@ -59,7 +59,8 @@ def left_over(ink: Ink, letters: np.ndarray) -> list[tuple[int, int]]:
         used[1 + max(0, int(top)) : 1 + int(np.ceil(bottom))] = True
     rows = np.flatnonzero(np.diff(used)).reshape(-1, 2)
     inside = (rows[:, None, 0] <= ends[:, 0] * ink.scale) & (ends[:, 1] * ink.scale <= rows[:, None, 1])
-    return [(int(top), int(bottom)) for top, bottom in rows[inside.sum(axis=1) >= LEFT]]
+    found = rows[inside.sum(axis=1) >= LEFT].tolist()
+    return [(top, bottom) for top, bottom in found] if len(found) <= SECTIONS else []
 
 
 def _bands(ink: Ink) -> Iterator[tuple[int, int, float]]:

@@ -22,7 +22,7 @@ from ..training import checkpoint
 from .filters import darkest
 from .ink import EMPTY, SHARPER, SOFT, THRESHOLDS, Ink, find_ink
 from .language import english
-from .layout import Found, find_letters, in_one_piece, single_letter
+from .layout import Found, find_letters, may_be_one, single_letter
 from .lexicon import lexicon_of
 from .normalise import as_the_report_did, has_emnists_form
 from .order import ABREAST, box_back, left_over, sections_of
@@ -31,7 +31,7 @@ from .pictures import Page, open_page, unframed
 from .reading import Letter, Reading
 from .rules import unruled
 from .sheet import Glyph
-from .spans import LEAST, LETTER, MOST, Judge
+from .spans import Judge
 
 FORMS = ("auto", "single", "text")
 DOUBT, CLOSE = 0.03, 2_000_000  # mean log probability from which on a picture of few pixels is looked at again,
@@ -40,9 +40,9 @@ STAYS = 0.8  # by how much a text that is turned has to stand more upright
 FEWER = 0.6  # times as many letters, or more, that are found in what is turned right
 WORD = 3  # letters, or more, that lie on their side where but one is read as it is
 LINED = 4.0  # letters side by side, from which on a picture does not lie on its side
-WIDE = 2.5  # heights: what is no wider may be one letter, such as an m
 PLAIN, MORE = (-0.5, 2.0), 0.4  # how likely no letter and a plain one is; by what a note has to beat the whole picture
 AROUND = 0.5  # and how likely, in the mean, those of a picture that seems to end on the table: that has letters, too
+ASKED, INKED = 2000, 100  # pieces a network was asked about, or ink is in, up to which another look is worth its time
 MANY, FULL = 300, 1000  # letters: a page that has more is not turned, nor read with weak ink and without, or around it
 ENOUGH = 8  # letters to tell by
 BINARIZERS = (*THRESHOLDS, "kmeans")
@@ -107,13 +107,21 @@ class Reader:
 
         page, left, above = unframed(page)
         shape, size = page.pixels.shape[:2], page.size
-        find = partial(find_letters, judge=self.judge, lexicon=words, language=language)
+        asked = 0
+
+        def names(images: np.ndarray) -> np.ndarray:
+            nonlocal asked
+            asked += len(images)
+            return self.judge.names(images)
+
+        def find(ink: Ink) -> Found:
+            return find_letters(ink, self.judge._replace(names=names), words, language)
 
         def look(ink: Ink) -> Reading:
             if form == "single":
                 return self._answer(_alone(single_letter(ink)), shape, size, top)
             reading = self._answer(find(ink), shape, size, top)
-            if form == "auto" and _narrow(reading, ink):
+            if form == "auto" and may_be_one(np.array([letter.box for letter in reading.letters]), ink):
                 whole = self._answer(_alone(single_letter(ink)), shape, size, top)
                 reading = whole if self._likely(whole).mean() > self._likely(reading).mean() + SURER else reading
             return self._turned(reading, ink, find, shape, size, top)
@@ -130,7 +138,7 @@ class Reader:
             ink = find_ink(paper, binarize, blur)
             also = [] if ink.also is None else [replace(ink, share=ink.also)]
             inks = also if also and ink.pieces[1] > FULL else [ink, *also]
-            if (grey := darkest(paper)) is not None and ink.pieces[1] <= FULL:
+            if (grey := darkest(paper)) is not None and sum(ink.pieces) <= INKED:
                 with suppress(LettergpuError):
                     inks.append(find_ink(grey, binarize, blur))
             known, empty = _tried(look, chain.from_iterable(map(_seen_again, inks)))
@@ -147,7 +155,7 @@ class Reader:
 
         seen = partial(self._on_its_sheet, page.pixels)
         reading = seen(partial(through, SOFT))
-        doubtful = reading.surety < -DOUBT and len(reading.letters) <= FULL and shape[0] * shape[1] <= CLOSE
+        doubtful = reading.surety < -DOUBT and asked <= ASKED and shape[0] * shape[1] <= CLOSE
         again, _ = _tried(seen, [partial(through, SHARPER)] if doubtful else [])
         best = max(reading, *again, key=self._plain) if again else reading
         return replace(best, warning=reading.warning or best.warning).unnumbered().moved(left, above)
@@ -232,11 +240,7 @@ class Reader:
 
     def _likely(self, reading: Reading) -> np.ndarray:
         """How likely each of these is a letter by its ink alone, as a line's are judged; what is none is below 0."""
-        images = np.stack([letter.image for letter in reading.letters])
-        named = np.log(np.maximum(self.judge.names(images).max(axis=1), LEAST))
-        like = np.clip(self.judge.like(images)[:, 1], 1.0 - MOST, MOST)
-        likely: np.ndarray = LETTER["named"] * named + LETTER["like"] * np.log(like / (1.0 - like))
-        return likely
+        return self.judge.likely(np.stack([letter.image for letter in reading.letters]))
 
     def hidden(self, letters: Sequence[Letter]) -> list[np.ndarray]:
         """The activations of each hidden layer, (letters, nodes), for letters read."""
@@ -267,15 +271,6 @@ def _tried(look: Callable[[Any], Reading], things: Iterable[Any]) -> tuple[list[
 def _check(option: str, value: str, names: tuple[str, ...]) -> None:
     if value not in names:
         raise LettergpuError(f"{option} {value}: choose one of {', '.join(names)}")
-
-
-def _narrow(reading: Reading, ink: Ink) -> bool:
-    """Whether these letters stand where one may that was taken for several: few of them, or broken strokes of one."""
-    left, top, right, bottom = np.array([letter.box for letter in reading.letters]).T
-    wide, high, count = right.max() - left.min(), bottom.max() - top.min(), len(left)
-    if wide > WIDE * high:
-        return False
-    return 2 <= count < ENOUGH or (ENOUGH <= count <= MANY and in_one_piece(ink) is not None)
 
 
 def _turns(reading: Reading, ink: Ink) -> tuple[int, ...]:

@@ -53,6 +53,12 @@ class Judge(NamedTuple):
     names: Callable[[np.ndarray], np.ndarray]
     like: Callable[[np.ndarray], np.ndarray]
 
+    def likely(self, images: np.ndarray) -> np.ndarray:
+        """How likely each of these (n, 28, 28) is a letter by its ink alone, (n,); what is none is below 0."""
+        named = np.log(np.maximum(self.names(images).max(axis=1), LEAST))
+        like = np.clip(self.like(images)[:, 1], 1.0 - MOST, MOST)
+        return np.asarray(LETTER["named"] * named + LETTER["like"] * np.log(like / (1.0 - like)))
+
 
 class Span(NamedTuple):
     """The fragments from start on, without stop, as one piece."""

@@ -159,3 +159,10 @@ def test_rows_without_a_letter_in_which_ink_is_left_are_found_however_faint(dark
     found = left_over(replace(ink, share=np.float32(dark) * ink.share, scale=scale), letters)
     assert found == [(0, 80 * scale), (170 * scale, 240 * scale)] * (dark > 0.2)
     assert left_over(replace(ink, scale=scale), scale * np.array([(30, 270)])) == []
+
+
+def test_a_page_of_many_such_rows_is_a_pattern():
+    for count in (6, 7):
+        ink = ink_of([(9, 30)] * count)
+        letters = np.array([(65 + 50 * number, 75 + 50 * number) for number in range(count - 1)])  # between the rows
+        assert len(left_over(ink, letters)) == (6 if count == 6 else 0)

@@ -8,6 +8,7 @@ from fonts import FACES
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from lettergpu.reading import order
+from lettergpu.reading import reader as reader_module
 from lettergpu.reading.ink import find_ink
 from lettergpu.reading.pictures import open_page
 from lettergpu.reading.reader import Reader
@@ -65,6 +66,21 @@ def test_bold_print_whose_holes_and_gaps_a_camera_blurs_is_looked_at_more_sharpl
     true, read = ("".join(words.upper().split()) for words in (text, reader.read(photographed(page)).text))
     found = difflib.SequenceMatcher(None, true, read, autojunk=False).get_matching_blocks()
     assert sum(block.size for block in found) > 0.9 * max(len(true), len(read))
+
+
+@pytest.mark.parametrize(("limit", "value", "looks"), [("ASKED", 2000, 2), ("ASKED", 20, 1), ("CLOSE", 1000, 1)])
+def test_what_is_large_or_full_is_not_looked_at_again(limit, value, looks, reader, monkeypatch):
+    """If it leaves doubt, as anything does here."""
+    monkeypatch.setattr(reader_module, "DOUBT", -1.0)
+    font = ImageFont.truetype(next(file for file in FACES if "DejaVuSerif-Bold.ttf" in str(file)), 27)
+    page = Image.new("L", (420, 130), 225)
+    ImageDraw.Draw(page).multiline_text((27, 20), "their many\nwrite each", 30, font, spacing=9)
+    seen = []
+    find_ink = reader_module.find_ink
+    monkeypatch.setattr(reader_module, "find_ink", lambda page, *how: seen.append(how) or find_ink(page, *how))
+    monkeypatch.setattr(reader_module, limit, value)
+    reader.read(photographed(page))
+    assert len({blur for _, blur in seen}) == looks
 
 
 def titled(times):
