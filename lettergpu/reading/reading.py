@@ -62,9 +62,10 @@ class Reading:
 
     def around(self, other: "Reading") -> "Reading":
         """The same with what else was read between its lines, above or below them."""
-        middle = np.mean([letter.box[1::2] for letter in other.letters])
-        above = [line for line in self.lines if np.mean([letter.box[1::2] for letter in line[1]]) < middle]
-        below = [line for line in self.lines if line not in above]
+        parts = [letters for _, letters in self.lines]
+        own, *middles = (np.mean([letter.box[1::2] for letter in part]) for part in [other.letters, *parts])
+        above = [line for line, middle in zip(self.lines, middles, strict=True) if middle < own]
+        below = [line for line, middle in zip(self.lines, middles, strict=True) if middle >= own]
         return self._of([*above, *other.lines, *below])
 
     def unnumbered(self) -> "Reading":
