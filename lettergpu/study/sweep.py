@@ -137,7 +137,8 @@ def _journal(folder: Path) -> Any:
     from optuna.storages.journal import JournalFileBackend
 
     folder.mkdir(parents=True, exist_ok=True)
-    return JournalStorage(JournalFileBackend(as_text(folder / JOURNAL)))
+    # a lock is a link to this; of a relative one nobody sees for how long a killed process has held it: all wait on
+    return JournalStorage(JournalFileBackend(as_text((folder / JOURNAL).absolute())))
 
 
 def _database(url: str) -> Any:

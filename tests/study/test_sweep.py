@@ -6,8 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -191,6 +193,21 @@ def test_processes_share_the_trials_of_one_that_is_killed(tmp_path):
     assert retried[0].params == trials[retried[0].user_attrs["instead_of"]].params
     assert len({json.dumps(trial.params, sort_keys=True) for trial in done}) == count
     assert {path.name for path in out.iterdir()} >= {"best.toml", "trials.json", "history.png", "choices.png"}
+
+
+def test_a_process_that_is_killed_while_it_writes_does_not_hold_the_others_up(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sweep.opened("s", None, Path("sweep"))
+    lock = sweep._journal(Path("sweep"))._backend._lock
+    assert lock.acquire()  # and it is gone
+    storage = sweep._journal(Path("sweep"))
+    storage._backend._lock.grace_period = 1  # second, for 30
+    waiting = threading.Thread(
+        target=storage.create_new_study, args=[[optuna.study.StudyDirection.MINIMIZE], "t"], daemon=True
+    )
+    waiting.start()
+    waiting.join(30)
+    assert not waiting.is_alive()
 
 
 def test_a_storage_that_cannot_be_used_is_told(tmp_path):
