@@ -33,7 +33,8 @@ HEADINGS, GUTTERS = 3, 12  # lines that stand above columns at most, and gaps be
 def sections_of(ink: Ink) -> list[tuple[int, int]]:
     """The rows of a page's parts, in its pixels, where its letters become so many times as large or as small.
 
-    To a heading what stands below it is specks, and the other way about: each is read by itself.
+    None where it is all one part. To a heading what stands below it is specks, and the other way about: each is read by
+    itself.
     """
     cuts, size, end = [0], 0.0, 0
     for top, bottom, letter in _bands(ink):
@@ -48,7 +49,8 @@ def sections_of(ink: Ink) -> list[tuple[int, int]]:
 def left_over(ink: Ink, letters: np.ndarray) -> list[tuple[int, int]]:
     """The rows of a page, in its pixels, that these of letters, (letters, 2), leave, where some ink stands in them.
 
-    Faint ink, too: writing so much smaller is, seen as coarsely as the other may be, or writing as weak.
+    Faint ink, too: writing so much smaller is, seen as coarsely as the other may be, or writing as weak. Where there
+    are more than SECTIONS of them it is a pattern, and none is told.
     """
     labels, count = ndimage.label(ink.share >= FAINT, np.ones((3, 3)))
     large = np.bincount(labels.ravel(), minlength=count + 1)[1:] > SPECK * ink.stroke**2

@@ -281,7 +281,7 @@ def _turns(reading: Reading, ink: Ink) -> tuple[int, ...]:
 
 
 def _seen_again(ink: Ink) -> list[Ink]:
-    """The ink without boxes around letters, and without the rules of its paper, too, where there are some."""
+    """The ink without boxes around letters, and without rules, too, where it has some; or with dots strung."""
     return [replace(ink, share=share, stroke=stroke) for share, stroke in unruled(ink.share, ink.stroke)]
 
 
