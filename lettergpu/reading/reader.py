@@ -42,6 +42,7 @@ WORD = 3  # letters, or more, that lie on their side where but one is read as it
 LINED = 4.0  # letters side by side, from which on a picture does not lie on its side
 PLAIN, MORE = (-0.5, 2.0), 0.4  # how likely no letter and a plain one is; by what a note has to beat the whole picture
 AROUND = 0.5  # and how likely, in the mean, those of a picture that seems to end on the table: that has letters, too
+LOOKED = 60e6  # pixels looked at, a page's again for each way to see it, after which no other is tried
 ASKED, INKED = 2000, 100  # pieces a network was asked about, or ink is in, up to which another look is worth its time
 MANY, FULL = 300, 1000  # letters: a page that has more is not turned, nor read with weak ink and without, or around it
 ENOUGH = 8  # letters to tell by
@@ -101,20 +102,28 @@ class Reader:
         page = source if isinstance(source, Page) else open_page(source)
         shape, size = page.pixels.shape[:2], page.size
         if binarize == "kmeans":
-            return self._answer(_alone(_whole(page, as_the_report_did(page.pixels))), shape, size, top)
+            return self._answer(_alone(Glyph.whole(as_the_report_did(page.pixels), shape)), shape, size, top)
         if form != "text" and size == (SIDE, SIDE) and has_emnists_form(page.pixels):
-            return self._answer(_alone(_whole(page, page.pixels[..., 0])), shape, size, top)
+            return self._answer(_alone(Glyph.whole(page.pixels[..., 0], shape)), shape, size, top)
 
         page, left, above = unframed(page)
         shape, size = page.pixels.shape[:2], page.size
-        asked = 0
+        asked = looked = 0
 
         def names(images: np.ndarray) -> np.ndarray:
             nonlocal asked
             asked += len(images)
             return self.judge.names(images)
 
+        def worth(pixels: np.ndarray) -> np.ndarray:
+            nonlocal looked
+            if looked > LOOKED:
+                raise LettergpuError(EMPTY)
+            looked += pixels.shape[0] * pixels.shape[1]
+            return pixels
+
         def find(ink: Ink) -> Found:
+            worth(ink.share)
             return find_letters(ink, self.judge._replace(names=names), words, language)
 
         def look(ink: Ink) -> Reading:
@@ -127,7 +136,7 @@ class Reader:
             return self._turned(reading, ink, find, shape, size, top)
 
         def part(paper: np.ndarray, blur: float, rows: tuple[int, int]) -> Reading:
-            ink = _seen_again(find_ink(paper[slice(*rows)], binarize, blur))[-1]
+            ink = _seen_again(find_ink(worth(paper[slice(*rows)]), binarize, blur))[-1]
             high, down = rows[1] - rows[0], size[1] / shape[0]
             if not (found := find(ink)).sure:
                 raise LettergpuError(EMPTY)
@@ -135,12 +144,12 @@ class Reader:
             return reading.moved(0, round(down * rows[0]))
 
         def through(blur: float, paper: np.ndarray) -> Reading:
-            ink = find_ink(paper, binarize, blur)
+            ink = find_ink(worth(paper), binarize, blur)
             also = [] if ink.also is None else [replace(ink, share=ink.also)]
             inks = also if also and ink.pieces[1] > FULL else [ink, *also]
             if (grey := darkest(paper)) is not None and sum(ink.pieces) <= INKED:
                 with suppress(LettergpuError):
-                    inks.append(find_ink(grey, binarize, blur))
+                    inks.append(find_ink(worth(grey), binarize, blur))
             known, empty = _tried(look, chain.from_iterable(map(_seen_again, inks)))
             if form == "single" or not known or len(known[0].letters) > FULL:
                 return self._fullest(known, empty)
@@ -287,9 +296,3 @@ def _seen_again(ink: Ink) -> list[Ink]:
 
 def _alone(glyph: Glyph) -> Found:
     return Found([[[glyph]]], 0.0)
-
-
-def _whole(page: Page, image: np.ndarray) -> Glyph:
-    """The page as one letter, with its image."""
-    height, width = page.pixels.shape[:2]
-    return Glyph(image, (0.0, 0.0, float(width), float(height)))

@@ -61,6 +61,11 @@ class Glyph:
     named: np.ndarray | None = None
     name: str = ""
 
+    @classmethod
+    def whole(cls, image: np.ndarray, shape: tuple[int, ...]) -> "Glyph":
+        """A page of this height and width as one letter, with its image."""
+        return cls(image, (0.0, 0.0, float(shape[1]), float(shape[0])))
+
     def box_in(self, shape: tuple[int, ...], size: tuple[int, ...]) -> tuple[int, int, int, int]:
         """Its box in the original, inside it, not empty. shape: height and width of the page; size: width, height."""
         wide, high = size
