@@ -4,7 +4,7 @@ They are found by the Hough transform (Duda and Hart 1972, "Use of the Hough tra
 in pictures") of what is thin, and taken away where no stroke crosses them, as staff lines are out of music (Dalitz et
 al. 2008, "A comparative study of staff removal algorithms"). A crossbar may look like one: whoever reads tries both.
 Boxes and circles that are drawn around letters are found, too: by themselves they are an I or O. What a display or a
-printer sets as dots has no strokes, until it is blurred.
+printer sets as dots has no strokes, until it is blurred; hollow letters have theirs within their outlines.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.transform import hough_line, hough_line_peaks
 
-from .filters import grown, sizes_of, smoothed, stroke_width
+from .filters import border_of, grown, sizes_of, smoothed, stroke_width
 
 THICK = 1.5  # strokes: what is thicker is no rule
 ANGLES = np.deg2rad(90.0 + np.arange(-10.0, 10.25, 0.25))  # of what is across a rule that is about level
@@ -29,19 +29,26 @@ DOTS, DARK, MOSTLY = (20, 2000), 0.9, 0.6  # pieces as dark as this are dots, if
 NECKS = 0, 1, 2  # with so many pixels taken off all around them, for they may touch;
 EVEN, ALIKE = 1.3, 0.25  # times as high as wide, and how far from the others' size, they are at most
 THREAD = 0.5, 0.2, 0.1  # their widths, of the blur that strings them, into strokes where so much is ink, and how softly
+OUTLINED, REGIONS, ACROSS = 0.8, 3, 1.5  # of the ink outlines strokes, so many and as large; strokes that one is wide
 LOOKED = 4.0  # pages of boxes within each other that are looked at, the largest first
 
 
 def unruled(share: np.ndarray, stroke: float) -> Iterator[tuple[np.ndarray, float]]:
     """The share of ink, float32 (height, width), and the width of its strokes, without boxes around letters.
 
-    Then without rules, too, where there are some. Letters of dots are strung together, and that is all.
+    Then without rules, too, where there are some; of hollow letters it as it is, then what their outlines hold. Letters
+    of dots are strung together, and that is all.
     """
     if wide := _dots(share):
         blur, ink, soft = THREAD
         yield np.clip(0.5 + (smoothed(share, blur * wide) - ink) / (2 * soft), 0.0, 1.0), stroke
         return
-    if (boxes := boxes_of(share >= 0.5, stroke)).any():
+    boxes = boxes_of(share >= 0.5, stroke)
+    if (hollow := _outlined(share >= 0.5, boxes, stroke)).any():
+        yield share, stroke
+        yield np.where(grown(hollow, 1), np.float32(1.0) - share, np.float32(0.0)), stroke_width(hollow)
+        return
+    if boxes.any():
         share = np.where(boxes, np.float32(0.0), share)
         stroke = max(1.0, stroke_width(share >= 0.5))
     yield share, stroke
@@ -63,6 +70,22 @@ def _dots(share: np.ndarray) -> float:
             if size > 2.0 and areas[alike].sum() > MOSTLY * areas.sum():
                 return size + 2.0 * steps
     return 0.0
+
+
+def _outlined(mask: np.ndarray, boxes: np.ndarray, stroke: float) -> np.ndarray:
+    """The paper within strokes of which ink, also off boxes, is but the outlines; all bool (height, width)."""
+    paper, count = ndimage.label(~mask)
+    within = ~np.isin(np.arange(count + 1), border_of(paper))
+    within[0] = False
+    wide, none = round(ACROSS * stroke) + 1, np.zeros_like(mask)
+    if within.sum() < REGIONS or np.bincount(paper.ravel())[within].sum() < OUTLINED * np.count_nonzero(mask):
+        return none
+    within &= np.isin(np.arange(count + 1), paper[grown(~within[paper] & ~mask, wide)])
+    inside = within[paper]
+    outlines = grown(inside, wide) & grown(~inside & ~mask, wide)  # a letter in a box has paper of one side
+    if any(outlines[ink].mean() <= OUTLINED for ink in (mask, mask & ~boxes) if ink.any()):
+        return none
+    return np.asarray(inside if within.sum() >= REGIONS and inside.sum() > OUTLINED * mask.sum() else none)
 
 
 def rules_of(mask: np.ndarray, stroke: float) -> np.ndarray:

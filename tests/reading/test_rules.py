@@ -195,3 +195,29 @@ def test_specks_beside_letters_are_not_strung_together():
     assert strung.dtype == np.float32
     share[100:108, 80:140] = 0.0  # and now too few
     assert all(seen is share for seen, _ in unruled(share, 8.0))
+
+
+@pytest.mark.parametrize("face", ["DejaVuSans-Bold", "DejaVuSerif-Bold"])
+@pytest.mark.parametrize("text", ["SNOW", "VALLEY", "BOARD"])
+def test_hollow_letters_are_read(text, face, reader):
+    font = ImageFont.truetype(next(file for file in FACES if f"{face}.ttf" in str(file)), 80)
+    page = Image.new("L", (100 + 75 * len(text), 160), 220)
+    ImageDraw.Draw(page).text((40, 30), text, 220, font, stroke_width=3, stroke_fill=40)
+    noisy = np.clip(np.asarray(page) + np.random.default_rng(0).normal(0, 3, page.size[::-1]), 0, 255)
+    for picture in (noisy, 255 - noisy):
+        assert reader.read(np.uint8(picture)).text == text
+
+
+def test_strokes_are_within_outlines_but_not_what_they_surround():
+    ring = np.ones((120, 400), bool)
+    for left in (20, 140, 260):  # a hollow O: an outline, a stroke, an outline, and paper in its middle
+        for step, inked in ((0, False), (4, True), (20, False), (24, True)):
+            ring[10 + step : 110 - step, left + step : left + 100 - step] = inked
+    share = np.float32(~ring)
+    (first, _), (filled, stroke) = unruled(share, 4.0)
+    assert first is share
+    assert stroke == pytest.approx(16.0, abs=1.0)
+    assert filled[60, [32, 152, 272]].all()
+    assert not filled[60, [10, 70, 190, 310]].any()
+    solid = np.float32(ruled("BOARD")[1])
+    assert all(seen is solid for seen, _ in unruled(solid, STROKE))  # the holes of letters are not strokes
