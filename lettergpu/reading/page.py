@@ -1,7 +1,7 @@
 """Where in a picture there is paper: a sheet that lies on something darker, as people photograph one.
 
 What lies around it would be taken for ink, or decide which of two is the paper. It is replaced by paper, that of the
-nearest place on the sheet, so that whoever looks for ink sees a page that has no end. An even frame is cut off first.
+nearest place on the sheet, so that whoever looks for ink sees a page that has no end.
 """
 
 from collections.abc import Iterator
@@ -35,9 +35,6 @@ FULL, APART = 0.8, 16.0  # of it that is ink at most, swollen, and of 255, how m
 NOTES = 3  # and how many are looked at, each of which costs a reading
 BOARD_LEAST, BOARD_INKED = 0.3, 0.6  # of a dark board,
 BOARD, SIGN = 0.95, (0.85, 0.93)  # of the rectangle around it that a board fills, and a smaller one, by PHOTO
-FRAME, SPECK = 16.0, 0.005  # of 255: how even a frame is; and how much of a row or column of it may be other
-FILLED, MOSTLY = 0.9, 0.5  # of each side of what is within, and of all of it, that is other than the frame
-FRAMED, SOFT = 100, 0.005  # pixels of the long side at least; and of it, how far what is within runs into its frame
 
 
 class _Seen(NamedTuple):
@@ -63,37 +60,6 @@ def is_drawing(pixels: np.ndarray) -> bool:
     other = reduce(np.logical_or, np.moveaxis(pixels != pixels[0], 2, 0))
     least = LEAST[max(pixels.shape) < PHOTO]
     return bool(other.mean() < min(least * (1.0 - INKED), BOARD_LEAST * (1.0 - BOARD_INKED)))
-
-
-def within_frame(pixels: np.ndarray) -> tuple[slice, slice] | None:
-    """The rows and columns of a picture (height, width, 3) that are within an even frame; None if there is none.
-
-    White around a photo on a page, or black around a film's picture: on its sides all is other than the frame, where
-    around writing there is paper. What has but one colour more may be a letter as square as a frame.
-    """
-    if max(pixels.shape) < FRAMED or is_drawing(pixels):
-        return None
-    ring = border_of(pixels).astype(np.float32)
-    colour = np.median(ring, axis=0)
-    even = float(np.percentile(np.abs(ring - colour).max(axis=1), 99))
-    if even > FRAME:
-        return None
-    low, high = (np.clip(colour + off, 0, 255).astype(np.uint8) for off in (-even - 2, even + 2))
-    other = reduce(np.logical_or, np.moveaxis((pixels < low) | (pixels > high), 2, 0))
-    rows, columns = (np.flatnonzero(other.mean(axis=axis) > SPECK) for axis in (1, 0))
-    if min(len(rows), len(columns)) < FRAMED // 2:
-        return None
-    inner = other[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    framed = rows[0] > 0, rows[-1] + 1 < len(other), columns[0] > 0, columns[-1] + 1 < other.shape[1]
-    sides = inner[:3].T, inner[-3:].T, inner[:, :3], inner[:, -3:]
-    filled = [side.any(axis=1).mean() for side, cut in zip(sides, framed, strict=True) if cut]
-    if not filled or min(filled) < FILLED or inner.mean() < MOSTLY:
-        return None
-    top, bottom, left, right = (cut * max(2, round(SOFT * max(pixels.shape))) for cut in framed)
-    box = np.s_[rows[0] + top : rows[-1] + 1 - bottom, columns[0] + left : columns[-1] + 1 - right]
-    some = np.s_[:: 1 + len(rows) // 100, :: 1 + len(columns) // 100]
-    colours = np.percentile(pixels[box][some][other[box][some]], (1, 99), axis=0)
-    return box if np.ptp(colours, axis=0).max() > 2 * FRAME else None
 
 
 def on_paper(pixels: np.ndarray) -> list[np.ndarray]:

@@ -3,6 +3,7 @@
 import io
 import warnings
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import IO, Any
 
@@ -11,7 +12,8 @@ from PIL import Image, ImageOps
 
 from ..backends.libraries import to_host
 from ..errors import LettergpuError
-from .page import within_frame
+from .filters import border_of
+from .page import is_drawing
 
 MAX_BYTES = 50_000_000  # of a file
 MAX_PIXELS = 50_000_000  # as decoded: a JPEG can be at an eighth of its size
@@ -20,6 +22,9 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 ORIENTATION = 0x0112  # EXIF's tag
 FRAMES = 3  # around each other that are left out at most, each of which costs a look
 LONG_SIDE = 2000  # pixels of a page at most: larger pictures are reduced, letters need no more
+FRAME, SPECK = 16.0, 0.005  # of 255: how even a frame is; and how much of a row or column of it may be other
+FILLED, MOSTLY = 0.9, 0.5  # of each side of what is within, and of all of it, that is other than the frame
+FRAMED, SOFT = 100, 0.005  # pixels of the long side at least; and of it, how far what is within runs into its frame
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_PIXELS is lower, and an error
 
@@ -183,3 +188,34 @@ def unframed(page: Page) -> tuple[Page, int, int]:
         page, (right, down) = page.within(*box)
         left, above = left + right, above + down
     return page, left, above
+
+
+def within_frame(pixels: np.ndarray) -> tuple[slice, slice] | None:
+    """The rows and columns of a picture (height, width, 3) that are within an even frame; None if there is none.
+
+    White around a photo on a page, or black around a film's picture: on its sides all is other than the frame, where
+    around writing there is paper. What has but one colour more may be a letter as square as a frame.
+    """
+    if max(pixels.shape) < FRAMED or is_drawing(pixels):
+        return None
+    ring = border_of(pixels).astype(np.float32)
+    colour = np.median(ring, axis=0)
+    even = float(np.percentile(np.abs(ring - colour).max(axis=1), 99))
+    if even > FRAME:
+        return None
+    low, high = (np.clip(colour + off, 0, 255).astype(np.uint8) for off in (-even - 2, even + 2))
+    other = reduce(np.logical_or, np.moveaxis((pixels < low) | (pixels > high), 2, 0))
+    rows, columns = (np.flatnonzero(other.mean(axis=axis) > SPECK) for axis in (1, 0))
+    if min(len(rows), len(columns)) < FRAMED // 2:
+        return None
+    inner = other[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    framed = rows[0] > 0, rows[-1] + 1 < len(other), columns[0] > 0, columns[-1] + 1 < other.shape[1]
+    sides = inner[:3].T, inner[-3:].T, inner[:, :3], inner[:, -3:]
+    filled = [side.any(axis=1).mean() for side, cut in zip(sides, framed, strict=True) if cut]
+    if not filled or min(filled) < FILLED or inner.mean() < MOSTLY:
+        return None
+    top, bottom, left, right = (cut * max(2, round(SOFT * max(pixels.shape))) for cut in framed)
+    box = np.s_[rows[0] + top : rows[-1] + 1 - bottom, columns[0] + left : columns[-1] + 1 - right]
+    some = np.s_[:: 1 + len(rows) // 100, :: 1 + len(columns) // 100]
+    colours = np.percentile(pixels[box][some][other[box][some]], (1, 99), axis=0)
+    return box if np.ptp(colours, axis=0).max() > 2 * FRAME else None

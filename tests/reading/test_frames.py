@@ -7,7 +7,7 @@ from test_paper import on_table, written
 from test_spans import set_in_print
 
 from lettergpu.reading import pictures
-from lettergpu.reading.page import within_frame
+from lettergpu.reading.pictures import within_frame
 from lettergpu.reading.reader import Reader
 
 
