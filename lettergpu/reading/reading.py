@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 ONE_TWO = tuple(product("IJL", "Z"))  # what the numbers of a list's first lines look like
+MARKED, BOXES, WORDS = 3, set("DGOQ"), set("AI")  # lines with a mark, at least; what boxes look like; and no mark
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,19 @@ class Reading:
         return self._of([*above, *other.lines, *below])
 
     def unnumbered(self) -> "Reading":
-        """The same without the numbers of a list, one a line in a column of their own: 1 and 2 look like I and Z."""
+        """The same without a list's numbers, or the same mark before each of three words, in a column of their own.
+
+        1 and 2 look like I and Z, a box to tick like O or D. What is a word by itself is no mark.
+        """
         lines = self.lines
         lone = [text[0] if text[1:2] == " " and not self.turned else "" for text, _ in lines]
         starts = (i for i, (one, two) in enumerate(pairwise(lone)) if (one, two) in ONE_TWO)
-        first = next(starts, len(lines))
-        right = max((letters[0].box[2] for _, letters in lines[first : first + 2]), default=0)
+        marked = [i for i, (text, _) in enumerate(lines) if lone[i] and len(text.split()[1]) > 1]
+        marks = {lone[i] for i in marked}
+        alike = marks <= BOXES or (len(marks) == 1 and not marks <= WORDS)
+        first = marked[0] if alike and len(marked) >= MARKED else next(starts, len(lines))
+        heads = [letters[0] for name, (_, letters) in zip(lone[first:], lines[first:], strict=True) if name]
+        right = max((letter.box[2] for letter in heads[:2]), default=0)
         for i, (text, letters) in enumerate(lines[first:], first):
             if lone[i] and letters[0].box[0] < right:
                 lines[i] = text[2:], letters[1:]

@@ -49,9 +49,16 @@ def test_what_stands_between_lines_is_read_between_them(one, other, data):
         ("I AM\nA MAN", None),
         ("I\nZ", None),  # letters that stand below each other
         ("IZ WORD\nZ WORD", None),
+        ("D MILK\nBREAD\nG HONEY\nO FISH", "MILK\nBREAD\nHONEY\nFISH"),  # boxes to tick, one of them not seen
+        ("T MILK\nT BREAD\nT FISH", "MILK\nBREAD\nFISH"),
+        ("D MILK\nD BREAD", None),
+        ("I AM\nI SEE\nI TELL", None),
+        ("A DOG\nA CAT\nA COW", None),
+        ("D O G\nD O T\nO D D", None),  # of a sheet of letters
+        ("B BALL\nC CAT\nD DOG", None),
     ],
 )
-def test_the_numbers_of_a_list_are_none_of_its_letters(text, left):
+def test_the_numbers_and_marks_of_a_list_are_none_of_its_letters(text, left):
     given = reading_of(text)
     found = given.unnumbered()
     assert found.text == (left or text)
