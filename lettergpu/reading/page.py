@@ -1,7 +1,8 @@
 """Where in a picture there is paper: a sheet that lies on something darker, as people photograph one.
 
 What lies around it would be taken for ink, or decide which of two is the paper. It is replaced by paper, that of the
-nearest place on the sheet, so that whoever looks for ink sees a page that has no end.
+nearest place on the sheet, so that whoever looks for ink sees a page that has no end. Of dark bars on a page the
+writing is brought on its paper.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from PIL import Image
 from scipy import ndimage
 from skimage.morphology import convex_hull_image
 
-from .filters import border_of, grown, of_squares, otsu, smoothed
+from .filters import around, border_of, grown, of_squares, otsu, smoothed
 
 SIDE = 192  # pixels of the long side, on which the sheet is looked for
 LETTER = 12  # a letter is narrower than the long side by at least this factor, or there is no room for a table
@@ -33,6 +34,7 @@ SMALLEST, LARGEST, SAME = 0.012, 0.7, 0.004  # of the picture that a note of one
 SOLID, PIECES = 0.75, 30  # of its convex hull that it fills, and how much lies on it at most, seen from here,
 FULL, APART = 0.8, 16.0  # of it that is ink at most, swollen, and of 255, how much another colour there is around it,
 NOTES = 3  # and how many are looked at, each of which costs a reading
+RIM, ON_BAR = 2, (0.02, 0.5)  # pixels of these along a bar's edge that have no writing; and how much of it is writing
 BOARD_LEAST, BOARD_INKED = 0.3, 0.6  # of a dark board,
 BOARD, SIGN = 0.95, (0.85, 0.93)  # of the rectangle around it that a board fills, and a smaller one, by PHOTO
 
@@ -92,6 +94,38 @@ def perhaps_on_paper(pixels: np.ndarray, signs: bool = True) -> list[np.ndarray]
     return [_endless(pixels, seen) for seen in found[:NOTES]]
 
 
+def turned_over(pixels: np.ndarray) -> list[np.ndarray]:
+    """The picture (height, width, 3), uint8, with what is written on bars as if on its paper; nothing without bars.
+
+    Rectangles that are darker than the paper: a heading is set on one, or a word on what one is to press. What is
+    brighter may be a sheet on a table.
+    """
+    small, _ = _small(pixels, dark=False)
+    bins = (small // 32).astype(int) @ (64, 8, 1)
+    paper = np.median(small[bins == np.bincount(bins.ravel()).argmax()], axis=0)
+    page = pixels
+    for bar in _bars(np.abs(small - paper).max(axis=2)):
+        own = small[_inside(bar, RIM)]
+        colour = np.median(own, axis=0)
+        written = (np.abs(own - colour).max(axis=1) > 2 * APART).mean()
+        if ON_BAR[0] < written < ON_BAR[1] and colour.sum() < paper.sum():
+            ink = np.clip(paper - np.abs(pixels - colour).max(axis=2, keepdims=True), 0, 255)
+            parts = _inside(bar, RIM), around(np.maximum, bar, 2 * RIM + 1)
+            inner, outer = (_enlarged(255 * part, pixels)[..., None] > 127 for part in parts)
+            page = np.where(outer, np.where(inner, ink, paper).astype(np.uint8), page)
+    return [] if page is pixels else [page]
+
+
+def _bars(apart: np.ndarray) -> Iterator[np.ndarray]:
+    """The rectangles of what is not paper, each bool (height, width). apart: how far each pixel is from it, of 255."""
+    regions, _ = ndimage.label(grown(_inside(apart > max(otsu(apart), 2 * APART), RIM), RIM))
+    for number in 1 + np.flatnonzero(np.bincount(regions.ravel())[1:] > SMALLEST / 4 * regions.size):
+        bar = ndimage.binary_fill_holes(regions == number)
+        thick = _inside(bar, RIM + EDGE).any()  # enough for writing
+        if thick and SMALLEST / 2 <= bar.mean() <= LARGEST and _filled(bar) > SIGN[0]:
+            yield bar
+
+
 def _notes(pixels: np.ndarray, dark: bool) -> list[_Seen]:
     """What may be a note for all of its form, larger first; the same but once."""
     small, window = _small(pixels, dark)
@@ -125,10 +159,10 @@ def _patches(paper: np.ndarray) -> Iterator[np.ndarray]:
 
 def _stands_out(paper: np.ndarray, core: np.ndarray, sheet: np.ndarray) -> bool:
     """Whether the paper (height, width, 3) within a sheet has another colour than what lies around it."""
-    around = grown(sheet, 4 * EDGE) & ~grown(sheet, 2 * EDGE)
-    if not around.any():
+    beside = grown(sheet, 4 * EDGE) & ~grown(sheet, 2 * EDGE)
+    if not beside.any():
         return True
-    return bool(np.abs(np.median(paper[core], axis=0) - np.median(paper[around], axis=0)).max() >= APART)
+    return bool(np.abs(np.median(paper[core], axis=0) - np.median(paper[beside], axis=0)).max() >= APART)
 
 
 def _endless(pixels: np.ndarray, seen: _Seen) -> np.ndarray:
@@ -144,9 +178,9 @@ def _endless(pixels: np.ndarray, seen: _Seen) -> np.ndarray:
 
 def _filled(sheet: np.ndarray) -> float:
     """How much of the smallest rectangle around it, turned by any angle, a sheet, bool (height, width), is."""
-    turns = np.deg2rad(np.arange(0.0, 180.0, 3.0))
+    turns = np.deg2rad(np.arange(0.0, 180.0, 1.0))
     across = 1.0 + np.ptp(np.argwhere(_outline(sheet)) @ np.stack([np.cos(turns), np.sin(turns)]), axis=0)
-    return float(sheet.sum() / (across[:30] * across[30:]).min())
+    return float(sheet.sum() / (across[:90] * across[90:]).min())
 
 
 def _small(pixels: np.ndarray, dark: bool) -> tuple[np.ndarray, int]:

@@ -26,7 +26,7 @@ from .layout import Found, find_letters, may_be_one, single_letter
 from .lexicon import lexicon_of
 from .normalise import as_the_report_did, has_emnists_form
 from .order import ABREAST, box_back, left_over, sections_of
-from .page import PHOTO, is_drawing, on_paper, perhaps_on_paper
+from .page import PHOTO, is_drawing, on_paper, perhaps_on_paper, turned_over
 from .pictures import Page, open_page, unframed
 from .reading import Letter, Reading
 from .rules import unruled
@@ -203,8 +203,8 @@ class Reader:
         """What is read of all of the picture, or of what may be a note in it, where that says more."""
         page, *whole = on_paper(pixels)
         known, empty = _tried(seen, [page])
-        full = known and len(known[0].letters) > FULL
-        around, _ = _tried(seen, () if full else whole)
+        full = bool(known) and len(known[0].letters) > FULL
+        around, _ = _tried(seen, () if full else [*whole, *turned_over(pixels)])
         known += [reading for reading in around if self._likely(reading).clip(*PLAIN).mean() > AROUND]
         if not is_drawing(pixels):
             sure = bool(known) and self._sure(known[0])
