@@ -204,7 +204,8 @@ class Reader:
         page, *whole = on_paper(pixels)
         known, empty = _tried(seen, [page])
         full = bool(known) and len(known[0].letters) > FULL
-        around, _ = _tried(seen, () if full else [*whole, *turned_over(pixels)])
+        over = () if full else map(on_paper, turned_over(pixels))
+        around, _ = _tried(seen, () if full else chain(whole, *over))
         known += [reading for reading in around if self._likely(reading).clip(*PLAIN).mean() > AROUND]
         if not is_drawing(pixels):
             sure = bool(known) and self._sure(known[0])

@@ -73,3 +73,12 @@ def test_what_is_on_a_bar_becomes_dark_on_paper_and_the_rest_stays():
     assert min(corner.min() for corner in corners) > 200
     assert page[25:105].min() < 60
     assert np.median(page[25:105]) > 230
+
+
+@pytest.mark.parametrize("colour", [RED, BLUE])
+def test_a_bar_along_the_edge_of_a_sheet_is_of_it(colour, reader):
+    bars = [("HELLO", colour, "white"), ("SNOW GLASS", None, INK), ("WINDOW", None, INK)]
+    tag = page_with(bars, size=(420, 350), margin=-1)[25:]
+    table = np.full((tag.shape[0] + 60, tag.shape[1] + 60, 3), (176, 170, 162), np.uint8)
+    table[30:-30, 30:-30] = tag
+    assert reader.read(grainy(table)).text == "HELLO\nSNOW GLASS\nWINDOW"
