@@ -43,7 +43,7 @@ LINED = 4.0  # letters side by side, from which on a picture does not lie on its
 PLAIN, MORE = (-0.5, 2.0), 0.4  # how likely no letter and a plain one is; by what a note has to beat the whole picture
 AROUND = 0.5  # and how likely, in the mean, those of a picture that seems to end on the table: that has letters, too
 LOOKED = 60e6  # pixels looked at, a page's again for each way to see it, after which no other is tried
-ASKED, INKED = 2000, 100  # pieces a network was asked about, or ink is in, up to which another look is worth its time
+ASKED, INKED = 2000, 100  # pieces a network was asked about, or ink is in, up to which another look or turn is worth it
 MANY, FULL = 300, 1000  # letters: a page that has more is not turned, nor read with weak ink and without, or around it
 ENOUGH = 8  # letters to tell by
 BINARIZERS = (*THRESHOLDS, "kmeans")
@@ -127,13 +127,14 @@ class Reader:
             return find_letters(ink, self.judge._replace(names=names), words, language)
 
         def look(ink: Ink) -> Reading:
+            before = asked
             if form == "single":
                 return self._answer(_alone(single_letter(ink)), shape, size, top)
             reading = self._answer(find(ink), shape, size, top)
             if form == "auto" and may_be_one(np.array([letter.box for letter in reading.letters]), ink):
                 whole = self._answer(_alone(single_letter(ink)), shape, size, top)
                 reading = whole if self._likely(whole).mean() > self._likely(reading).mean() + SURER else reading
-            return self._turned(reading, ink, find, shape, size, top)
+            return reading if asked - before > ASKED else self._turned(reading, ink, find, shape, size, top)
 
         def part(paper: np.ndarray, blur: float, rows: tuple[int, int]) -> Reading:
             ink = _seen_again(find_ink(worth(paper[slice(*rows)]), binarize, blur))[-1]

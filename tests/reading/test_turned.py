@@ -6,6 +6,7 @@ from PIL import Image, ImageDraw
 from test_paper import written
 from test_spans import set_in_print
 
+from lettergpu.reading import reader as reader_module
 from lettergpu.reading.reader import Reader
 
 
@@ -51,6 +52,13 @@ def test_a_word_of_three_letters_is_not_one_letter_on_its_side(word, quarters, r
     upright = np.asarray(set_in_print(word, apart=0.0, face="DejaVuSerif"))
     found = reader.read(np.ascontiguousarray(np.rot90(upright, -quarters)))
     assert (found.text, found.turned) == (word, 90 * quarters)
+
+
+@pytest.mark.parametrize(("asked", "turned"), [(2000, 180), (3, 0)])
+def test_what_took_long_to_read_is_not_turned(asked, turned, reader, monkeypatch):
+    monkeypatch.setattr(reader_module, "ASKED", asked)
+    upright = np.asarray(set_in_print("BREAD"))
+    assert reader.read(np.ascontiguousarray(np.rot90(upright, 2)), form="text").turned == turned
 
 
 def test_what_is_read_with_little_doubt_is_not_turned(reader):
