@@ -95,10 +95,10 @@ def perhaps_on_paper(pixels: np.ndarray, signs: bool = True) -> list[np.ndarray]
 
 
 def turned_over(pixels: np.ndarray) -> list[np.ndarray]:
-    """The picture (height, width, 3), uint8, with what is written on bars as if on its paper; nothing without bars.
+    """The picture (height, width, 3), uint8, with what is written on bars as if on its paper; none without bars.
 
-    Rectangles that are darker than the paper: a heading is set on one, or a word on what one is to press. What is
-    brighter may be a sheet on a table.
+    Bars are rectangles that are darker than the paper: a heading is set on one, or a word on what one is to press.
+    What is brighter may be a sheet on a table.
     """
     small, _ = _small(pixels, dark=False)
     bins = (small // 32).astype(int) @ (64, 8, 1)

@@ -36,8 +36,8 @@ LOOKED = 4.0  # pages of boxes within each other that are looked at, the largest
 def unruled(share: np.ndarray, stroke: float) -> Iterator[tuple[np.ndarray, float]]:
     """The share of ink, float32 (height, width), and the width of its strokes, without boxes around letters.
 
-    Then without rules, too, where there are some; of hollow letters it as it is, then what their outlines hold. Letters
-    of dots are strung together, and that is all.
+    Then without rules, too, where there are some. Of hollow letters: the share as it is, then that within their
+    outlines. Letters of dots are strung together, and that is all.
     """
     if wide := _dots(share):
         blur, ink, soft = THREAD
@@ -75,17 +75,18 @@ def _dots(share: np.ndarray) -> float:
 def _outlined(mask: np.ndarray, boxes: np.ndarray, stroke: float) -> np.ndarray:
     """The paper within strokes of which ink, also off boxes, is but the outlines; all bool (height, width)."""
     paper, count = ndimage.label(~mask)
-    within = ~np.isin(np.arange(count + 1), border_of(paper))
-    within[0] = False
-    wide, none = round(ACROSS * stroke) + 1, np.zeros_like(mask)
-    if within.sum() < REGIONS or np.bincount(paper.ravel())[within].sum() < OUTLINED * np.count_nonzero(mask):
+    within, beside = np.ones(count + 1, bool), np.zeros(count + 1, bool)
+    within[border_of(paper)] = within[0] = False
+    wide, least, none = round(ACROSS * stroke) + 1, OUTLINED * np.count_nonzero(mask), np.zeros_like(mask)
+    if within.sum() < REGIONS or np.count_nonzero(within[paper]) <= least:  # as in nearly all pictures
         return none
-    within &= np.isin(np.arange(count + 1), paper[grown(~within[paper] & ~mask, wide)])
+    beside[paper[grown(~within[paper] & ~mask, wide)]] = True
+    within &= beside
     inside = within[paper]
     outlines = grown(inside, wide) & grown(~inside & ~mask, wide)  # a letter in a box has paper of one side
     if any(outlines[ink].mean() <= OUTLINED for ink in (mask, mask & ~boxes) if ink.any()):
         return none
-    return np.asarray(inside if within.sum() >= REGIONS and inside.sum() > OUTLINED * mask.sum() else none)
+    return np.asarray(inside if within.sum() >= REGIONS and np.count_nonzero(inside) > least else none)
 
 
 def rules_of(mask: np.ndarray, stroke: float) -> np.ndarray:

@@ -51,17 +51,14 @@ def test_what_is_brighter_than_what_it_lies_on_is_a_sheet():
     assert turned_over(page_with([("DINNER", YELLOW, INK), ("GARDEN", WHITE, INK)], paper=(20, 20, 20))) == []
 
 
-@pytest.mark.parametrize(
-    ("bars", "radius"),
-    [
-        ([("HEADING", None, INK)], 0),
-        ([("", RED, INK)], 0),  # nothing is written on it
-        ([("HEADING", RED, RED)], 0),
-        ([("O", None, INK)], 0),
-    ],
-)
-def test_a_page_without_writing_on_bars_stays_as_it_is(bars, radius):
-    assert turned_over(page_with(bars, radius=radius)) == []
+@pytest.mark.parametrize("text", ["HEADING", "O"])
+def test_a_page_without_bars_stays_as_it_is(text):
+    assert turned_over(page_with([(text, None, INK)])) == []
+
+
+@pytest.mark.parametrize("text", ["", "HEADING"])
+def test_a_bar_on_which_nothing_is_written_stays(text):
+    assert turned_over(page_with([(text, RED, RED)])) == []
 
 
 def test_what_is_on_a_bar_becomes_dark_on_paper_and_the_rest_stays():
