@@ -32,17 +32,24 @@ kills.main()
 """
 FUZZ = """
 import dataclasses
+import time
 import formats
 truth = formats.FORMATS["truth"]
 
-def read(path):
+def raises(path):
     if b"HELLO" not in path.read_bytes():
         raise KeyError("HELLO")
     truth.read(path)
 
-if FAILS:
-    formats.FORMATS["truth"] = dataclasses.replace(truth, read=read)
+def dawdles(path):
+    until = time.process_time() + 0.3 * (b"HELLO" not in path.read_bytes())
+    while time.process_time() < until:
+        pass
+    truth.read(path)
+
+formats.FORMATS["truth"] = dataclasses.replace(truth, read=READ)
 import fuzz
+fuzz.SECONDS = 0.2
 if __name__ == "__main__":
     fuzz.main()
 """
@@ -80,18 +87,21 @@ def test_kills_tells_whether_a_killed_training_ends_as_another(loses, tmp_path):
     assert (code, (tmp_path / "found-faults/0").is_dir()) == (int(loses), loses)
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_fuzz_tells_and_keeps_what_a_reader_fails_at(fails, tmp_path):
+@pytest.mark.parametrize(
+    ("read", "fault"),
+    [("truth.read", None), ("raises", "KeyError in script.py, raises"), ("dawdles", "more than 0.2 s")],
+)
+def test_fuzz_tells_and_keeps_what_a_reader_fails_at(read, fault, tmp_path):
     options = "--format", "truth", "--seconds", "0.5", "--seed", "1"
-    code, table, found = ran(tmp_path, FUZZ.replace("FAILS", str(fails)), *options)
+    code, table, found = ran(tmp_path, FUZZ.replace("READ", read), *options)
     row = found["rows"]["truth"]
     faults = sum(fault["times"] for fault in row["faults"])
     assert row["ran"] == row["answered"] + row["refused"] + faults > 0
-    assert (code, bool(faults)) == (int(fails), fails)
+    assert (code, bool(faults)) == (int(fault is not None), fault is not None)
     assert "truth" in table
-    for fault in row["faults"]:
-        assert fault["fault"] == "KeyError in script.py, read"
-        assert b"HELLO" not in (tmp_path / "found-faults" / fault["input"]).read_bytes()
+    for each in row["faults"]:
+        assert each["fault"] == fault
+        assert b"HELLO" not in (tmp_path / "found-faults" / each["input"]).read_bytes()
 
 
 def test_siege_tells_what_an_honest_client_gets(tmp_path):
