@@ -1,6 +1,7 @@
 """What page, ink and sheet alike do to an image first; of what SciPy has too, four to 20 times as fast as there."""
 
 from collections.abc import Iterable
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,21 @@ def grown(mask: np.ndarray, steps: int) -> np.ndarray:
         mask[:, 1:] |= inner[:, :-1]
         mask[:, :-1] |= inner[:, 1:]
     return mask
+
+
+def filled(mask: np.ndarray) -> np.ndarray:
+    """A mask (height, width) and what it encloses, as SciPy's binary_fill_holes has it."""
+    regions, count = ndimage.label(~mask)
+    enclosed = np.ones(count + 1, bool)
+    enclosed[border_of(regions)] = False
+    enclosed[0] = True  # the mask itself
+    return enclosed[regions]
+
+
+def far_off(pixels: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """How far each of these (height, width, 3) is from this colour, in the channel that differs most."""
+    channels = zip(np.moveaxis(pixels, 2, 0), colour, strict=True)  # along so short an axis all is slow
+    return reduce(np.maximum, (np.maximum(part, level) - np.minimum(part, level) for part, level in channels))
 
 
 def sizes_of(boxes: Iterable[tuple[slice, slice]]) -> np.ndarray:

@@ -9,7 +9,6 @@ dark, until it is looked at through a blur: it falls apart there, which letters 
 """
 
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +22,7 @@ from .filters import (
     THUMBNAIL,
     around,
     border_of,
+    far_off,
     grain_of,
     mixed,
     off_around,
@@ -119,21 +119,15 @@ def _seen(pixels: np.ndarray, binarize: str, grain: float, through: float) -> In
 def _off_flat_paper(pixels: np.ndarray) -> np.ndarray | None:
     """How far each of these pixels (height, width, 3) is from the one colour that the border and many of them have.
 
-    As `_off` has it; None where there is none.
+    As `far_off` has it; None where there is none.
     """
     border = border_of(pixels) // 8
     counts = np.bincount(border @ (1024, 32, 1))
     if counts.max() <= 0.5 * counts.sum():
         return None
-    off = _off(pixels, np.array(np.unravel_index(counts.argmax(), (32, 32, 32))).astype(np.uint8) * 8 + 4)
+    off = far_off(pixels, np.array(np.unravel_index(counts.argmax(), (32, 32, 32))).astype(np.uint8) * 8 + 4)
     step = -(-max(pixels.shape) // 500)  # enough to tell by
     return off if (off[::step, ::step] <= 4).mean() > FLAT else None
-
-
-def _off(pixels: np.ndarray, paper: np.ndarray) -> np.ndarray:
-    """How far each pixel is from this colour, in the channel that differs most, uint8 (height, width)."""
-    channels = zip(np.moveaxis(pixels, 2, 0), paper, strict=True)  # along so short an axis all is slow
-    return reduce(np.maximum, (np.maximum(part, level) - np.minimum(part, level) for part, level in channels))
 
 
 def _ink(pixels: np.ndarray, mixture: np.ndarray, binarize: str, through: float, flat: bool = False) -> Ink:

@@ -9,7 +9,7 @@ from PIL import Image
 from scipy import ndimage
 
 from ..errors import LettergpuError
-from .filters import SPECK, grown, half_way, varied
+from .filters import SPECK, filled, grown, half_way, varied
 from .ink import EMPTY, Ink
 from .normalise import to_emnist
 
@@ -104,7 +104,7 @@ class Sheet:
     def dotted(self, piece: Piece) -> bool:
         """Whether this was a ring; it is a dot now, of what is inside it."""
         own = np.isin(self.labels[piece.box], piece.labels)
-        inside = ndimage.binary_fill_holes(own) & ~own
+        inside = filled(own) & ~own
         if inside.sum() <= self.stroke**2 / 2:
             return False
         if not self.share.flags.writeable:

@@ -9,7 +9,7 @@ from test_spans import font_of
 
 from lettergpu.reading import filters as filters_module
 from lettergpu.reading import ink as ink_module
-from lettergpu.reading.filters import of_squares, otsu, smoothed, stroke_width
+from lettergpu.reading.filters import far_off, filled, of_squares, otsu, smoothed, stroke_width
 from lettergpu.reading.ink import find_ink
 from lettergpu.reading.reader import Reader
 
@@ -83,6 +83,21 @@ def test_the_extremes_of_squares_are_scipys(size, dtype):
     within = np.s_[before : 31 - after, before : 44 - after]
     np.testing.assert_array_equal(of_squares(np.maximum, values, size), ndimage.maximum_filter(values, size)[within])
     np.testing.assert_array_equal(of_squares(np.minimum, values, size), ndimage.minimum_filter(values, size)[within])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (7, 3), (40, 50)])
+def test_what_a_mask_encloses_is_scipys(shape):
+    rng = np.random.default_rng(0)
+    for ink in (0.3, 0.6, 0.8, 1.0):
+        mask = rng.random(shape) < ink
+        np.testing.assert_array_equal(filled(mask), ndimage.binary_fill_holes(mask))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_how_far_off_a_colour_is_does_not_wrap(dtype):
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 7, 3)).astype(dtype)
+    colour = np.array([0, 128, 255], dtype)
+    np.testing.assert_array_equal(far_off(pixels, colour), np.abs(pixels.astype(int) - colour.astype(int)).max(axis=2))
 
 
 @pytest.mark.parametrize("more", [0, 1, 5000])
