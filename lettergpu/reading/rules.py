@@ -36,22 +36,21 @@ LOOKED = 4.0  # pages of boxes within each other that are looked at, the largest
 def unruled(share: np.ndarray, stroke: float) -> Iterator[tuple[np.ndarray, float]]:
     """The share of ink, float32 (height, width), and the width of its strokes, without boxes around letters.
 
-    Then without rules, too, where there are some. Of hollow letters: the share as it is, then that within their
-    outlines. Letters of dots are strung together, and that is all.
+    Then, of lines of hollow letters, that within their outlines; and without rules, too, where there are some. Letters
+    of dots are strung together, and that is all.
     """
     if wide := _dots(share):
         blur, ink, soft = THREAD
         yield np.clip(0.5 + (smoothed(share, blur * wide) - ink) / (2 * soft), 0.0, 1.0), stroke
         return
     boxes = boxes_of(share >= 0.5, stroke)
-    if (hollow := _outlined(share >= 0.5, boxes, stroke)).any():
-        yield share, stroke
-        yield np.where(grown(hollow, 1), np.float32(1.0) - share, np.float32(0.0)), stroke_width(hollow)
-        return
-    if boxes.any():
-        share = np.where(boxes, np.float32(0.0), share)
+    hollow = _within_outlines(share, boxes)
+    if hollow is share and boxes.any():
+        hollow = share = np.where(boxes, np.float32(0.0), share)
         stroke = max(1.0, stroke_width(share >= 0.5))
     yield share, stroke
+    if hollow is not share:
+        yield hollow, stroke_width(hollow >= 0.5)
     if (rules := rules_of(share >= 0.5, stroke)).any():
         yield np.where(rules, np.float32(0.0), share), stroke
 
@@ -72,21 +71,42 @@ def _dots(share: np.ndarray) -> float:
     return 0.0
 
 
-def _outlined(mask: np.ndarray, boxes: np.ndarray, stroke: float) -> np.ndarray:
-    """The paper within strokes of which ink, also off boxes, is but the outlines; all bool (height, width)."""
+def _within_outlines(share: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """The share of ink, with what outlines are around for them, on all the page or in lines of it; itself without."""
+    mask = share >= 0.5
     paper, count = ndimage.label(~mask)
-    within, beside = np.ones(count + 1, bool), np.zeros(count + 1, bool)
+    within = np.ones(count + 1, bool)
     within[border_of(paper)] = within[0] = False
-    wide, least, none = round(ACROSS * stroke) + 1, OUTLINED * np.count_nonzero(mask), np.zeros_like(mask)
-    if within.sum() < REGIONS or np.count_nonzero(within[paper]) <= least:  # as in nearly all pictures
-        return none
+    ink, enclosed = mask.sum(axis=1), within[paper].sum(axis=1)
+    lines = np.flatnonzero(np.diff(ink > 0, prepend=False, append=False)).reshape(-1, 2)
+    found = share
+    for top, bottom in ((0, len(mask)), *lines):
+        rows = slice(max(top - 1, 0), bottom + 1)
+        if enclosed[rows].sum() > OUTLINED * ink[rows].sum():  # as in few pictures
+            hollow = _outlined(mask[rows], boxes[rows], paper[rows], within)
+            if hollow.any():
+                found = share.copy() if found is share else found
+                found[rows] = np.where(grown(hollow, 1), np.float32(1.0) - share[rows], np.float32(0.0))
+            if found is not share and bottom - top == len(mask):
+                break
+    return found
+
+
+def _outlined(mask: np.ndarray, boxes: np.ndarray, paper: np.ndarray, within: np.ndarray) -> np.ndarray:
+    """The paper within strokes of which ink, also off boxes, is but the outlines; all (height, width).
+
+    paper: of what number its regions are. within: whether, by number, one is within ink.
+    """
+    beside = np.zeros_like(within)
+    wide, least, none = round(ACROSS * stroke_width(mask)) + 1, OUTLINED * np.count_nonzero(mask), np.zeros_like(mask)
     beside[paper[grown(~within[paper] & ~mask, wide)]] = True
-    within &= beside
+    within = within & beside
     inside = within[paper]
     outlines = grown(inside, wide) & grown(~inside & ~mask, wide)  # a letter in a box has paper of one side
     if any(outlines[ink].mean() <= OUTLINED for ink in (mask, mask & ~boxes) if ink.any()):
         return none
-    return np.asarray(inside if within.sum() >= REGIONS and np.count_nonzero(inside) > least else none)
+    many = np.count_nonzero(np.bincount(paper[inside], minlength=1)) >= REGIONS
+    return np.asarray(inside if many and np.count_nonzero(inside) > least else none)
 
 
 def rules_of(mask: np.ndarray, stroke: float) -> np.ndarray:

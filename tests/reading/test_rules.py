@@ -6,6 +6,7 @@ from fonts import FACES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
+from test_spans import font_of
 
 from lettergpu.reading.ink import Ink
 from lettergpu.reading.reader import Reader
@@ -200,12 +201,24 @@ def test_specks_beside_letters_are_not_strung_together():
 @pytest.mark.parametrize("face", ["DejaVuSans-Bold", "DejaVuSerif-Bold"])
 @pytest.mark.parametrize("text", ["SNOW", "VALLEY", "BOARD"])
 def test_hollow_letters_are_read(text, face, reader):
-    font = ImageFont.truetype(next(file for file in FACES if f"{face}.ttf" in str(file)), 80)
     page = Image.new("L", (100 + 75 * len(text), 160), 220)
-    ImageDraw.Draw(page).text((40, 30), text, 220, font, stroke_width=3, stroke_fill=40)
+    ImageDraw.Draw(page).text((40, 30), text, 220, font_of(face, 80), stroke_width=3, stroke_fill=40)
     noisy = np.clip(np.asarray(page) + np.random.default_rng(0).normal(0, 3, page.size[::-1]), 0, 255)
     for picture in (noisy, 255 - noisy):
         assert reader.read(np.uint8(picture)).text == text
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_hollow_line_is_read_among_solid_ones(place, reader):
+    lines = ["RIVER BANK", "OCTOBER"]
+    lines.insert(place, "MUSIC")
+    page = Image.new("L", (520, 340), 225)
+    for i, text in enumerate(lines):
+        hollow = {"stroke_width": 3, "stroke_fill": 40} if i == place else {}
+        font = font_of("DejaVuSans-Bold", 80) if hollow else font_of("DejaVuSans", 56)
+        ImageDraw.Draw(page).text((40, 70 + 100 * i), text, 225 if hollow else 50, font, "lm", **hollow)
+    noisy = np.asarray(page) + np.random.default_rng(0).normal(0, 3, page.size[::-1])
+    assert reader.read(np.uint8(np.clip(noisy, 0, 255))).text == "\n".join(lines)
 
 
 def test_strokes_are_within_outlines_but_not_what_they_surround():
@@ -214,7 +227,7 @@ def test_strokes_are_within_outlines_but_not_what_they_surround():
         for step, inked in ((0, False), (4, True), (20, False), (24, True)):
             ring[10 + step : 110 - step, left + step : left + 100 - step] = inked
     share = np.float32(~ring)
-    (first, _), (filled, stroke) = unruled(share, 4.0)
+    (first, _), (filled, stroke), *_ = unruled(share, 4.0)
     assert first is share
     assert stroke == pytest.approx(16.0, abs=1.0)
     assert filled[60, [32, 152, 272]].all()
