@@ -15,7 +15,7 @@ from .cuts import fragments_of
 from .ink import EMPTY, Ink
 from .language import Language, in_alphabetical_order
 from .lexicon import Lexicon
-from .order import WORDS, boxes_of, distances, lines_of, parts_of, word_gap
+from .order import WORDS, boxes_of, distances, lines_of, parts_of, word_gaps
 from .sheet import Glyph, Piece, Sheet, at_edge, joined, letter_height, level_sheet, stacked, tilt_of
 from .spans import LEAST, Judge, Lattice, as_on_a_page, lattice_of, letters_of
 
@@ -112,27 +112,28 @@ def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None, languag
     if count == 1:  # there is nothing to tell it from
         ((only, (letter,)),) = parted
         return Found([[[only.glyph(letter)]]], joined_up)
-    read = plain = _judged(parted, height, judge, spread)
+    read, wide = (plain := _judged(parted, height, judge, spread)), 1.0
     for by in WIDER if read.letters >= FEW and count <= MANY and read.score < DOUBT else ():
         wider = _judged(_parted(sheet, lines, height, whole, by), height, judge, spread)
         if wider.score <= read.score or wider.surety < plain.surety:
             break
-        read = wider
+        read, wide = wider, by
     if alone:
         sheets, lattices = zip(*read.lines, strict=True)
         told = as_on_a_page(lattices)
         told = in_alphabetical_order(told) if language else told
         read = read._replace(lines=list(zip(sheets, told, strict=True)))
-    gap = word_gap([[line.spans[number].piece for number in letters_of(line)[0]] for _, line in read.lines], height)
-    found: list[tuple[Sheet, Lattice, Letters]] = []
+    letters = [[line.spans[number].piece for number in letters_of(line)[0]] for _, line in read.lines]
+    parted_at = list(zip(read.lines, word_gaps(letters, wide), strict=True))
+    found: list[tuple[Sheet, Lattice, float, Letters]] = []
     for all_of_it in (False, True):
         if not found:
-            named = ((*line, _named(line[1], gap, language, all_of_it)) for line in read.lines)
-            found = [line for line in named if line[2]]
+            named = ((*line, gap, _named(line[1], gap, language, all_of_it)) for line, gap in parted_at)
+            found = [line for line in named if line[3]]
     if not found:
         raise LettergpuError(EMPTY)
     sure = read.letters >= SURE[0] and read.surety > SURE[1] and read.score > SURE[2]
-    return Found([_words(*line, gap, lexicon) for line in found], joined_up, sure)
+    return Found([_words(*line, lexicon) for line in found], joined_up, sure)
 
 
 def _strong(sheet: Sheet, lines: list[list[Piece]]) -> list[list[Piece]]:
@@ -196,7 +197,7 @@ def _judged(parted: list[tuple[Sheet, list[Piece]]], height: float, judge: Judge
 
 
 def _named(lattice: Lattice, gap: float, language: Language | None, all_of_it: bool) -> Letters:
-    """A line's letters. gap: as `word_gap` has it. all_of_it: nothing is no letter."""
+    """A line's letters. gap: as `word_gaps` has it. all_of_it: nothing is no letter."""
     if language is None:
         letters, _ = letters_of(lattice, all_of_it)
         return [(number, lattice.named[number]) for number in letters]
@@ -211,7 +212,7 @@ def _named(lattice: Lattice, gap: float, language: Language | None, all_of_it: b
     return named
 
 
-def _words(sheet: Sheet, lattice: Lattice, letters: Letters, gap: float, lexicon: Lexicon | None) -> list[list[Glyph]]:
+def _words(sheet: Sheet, lattice: Lattice, gap: float, letters: Letters, lexicon: Lexicon | None) -> list[list[Glyph]]:
     """A line's words, parted where the gap is wide, for this writing and beside the other gaps."""
     pieces = [lattice.spans[number].piece for number, _ in letters]
     gaps = [max(0, b.left - a.right) for a, b in pairwise(pieces)] or [0]

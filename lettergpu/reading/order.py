@@ -23,7 +23,9 @@ GUTTER = 2.0  # heights: columns are so far apart at least,
 ROWS = 3  # have so many lines, half of them
 WIDE = 4.0  # heights wide
 WORDS, CLOSEST = 0.6, 0.25  # heights: letters farther apart are of two words, or, if the page's gaps are of two kinds,
-TWO, MANY, SOME = 6.0, 16, 0.05  # so many deviations of the narrow ones apart, many, and some of them wide, those
+FEW, STEP, FEWER = 6, 0.06, 0.3  # so many, with a step between them, in heights, and at most this part of them wide,
+MANY, SOME = 16, 0.05  # or many, and some of them wide,
+TWO = 4.0, 6.0  # and so many deviations of the narrow ones apart, either way, those
 TIMES, SECTIONS = 2.0, 6  # larger or smaller: letters of parts of a page, of which there are so many at most,
 ABREAST, SOLID, SLENDER = 2, 0.7, 6.0  # if so many are in a row, mostly no dots, dashes or rules
 FAINT, LEFT = 0.2, 3  # of ink, of which so many pieces that are no specks may be letters
@@ -94,16 +96,30 @@ def parts_of(pieces: Sequence[Piece], wide: float) -> list[tuple[int, int]]:
     return list(pairwise([0, *gaps, len(pieces)]))
 
 
-def word_gap(lines: Sequence[Sequence[Piece]], height: float) -> float:
-    """The pixels by which words are apart at least, told by the gaps in all lines of letters of this height."""
-    gaps = np.array([b.left - a.right for line in lines for a, b in pairwise(line)]).clip(0.0, 2.0 * WORDS * height)
-    if len(gaps) < MANY:
-        return WORDS * height
-    narrow = gaps <= otsu(gaps)
-    off = gaps[~narrow].mean() - gaps[narrow].mean() if not narrow.all() else 0.0
-    if (~narrow).mean() < SOME or off < TWO * gaps[narrow].std():
-        return WORDS * height
-    return float(np.clip(gaps[narrow].mean() + off / 2, CLOSEST * height, WORDS * height))
+def word_gaps(lines: Sequence[Sequence[Piece]], stretch: float) -> list[float]:
+    """The pixels by which words are apart at least, in each of these lines of letters, told by the gaps in all of them.
+
+    stretch: how many times as wide as the page has them they are. In print the gaps are of two kinds, however few.
+    """
+    heights = [stretch * float(np.median([letter.height for letter in line] or [0.0])) for line in lines]
+    gaps = [(b.left - a.right) / high for line, high in zip(lines, heights, strict=True) for a, b in pairwise(line)]
+    apart = _apart(np.sort(np.clip(gaps, 0.0, 2.0 * WORDS)))
+    return [apart * high for high in heights]
+
+
+def _apart(gaps: np.ndarray) -> float:
+    """The heights by which words are apart at least, told by the gaps between letters, likewise, in their order."""
+    if len(gaps) < FEW:
+        return WORDS
+    steps = 1 + np.flatnonzero((np.diff(gaps) >= STEP) & (gaps[1:] >= CLOSEST))
+    for wide in steps[steps >= (1.0 - FEWER) * len(gaps)]:
+        if gaps[wide:].mean() - gaps[:wide].mean() >= TWO[0] * max(STEP, gaps[:wide].std()):
+            return min(WORDS, float(gaps[wide - 1] + gaps[wide]) / 2)
+    wide = np.searchsorted(gaps, otsu(gaps), "right")
+    if len(gaps) < MANY or len(gaps) - wide < SOME * len(gaps):
+        return WORDS
+    narrow, off = gaps[:wide].mean(), gaps[wide:].mean() - gaps[:wide].mean()
+    return float(np.clip(narrow + off / 2, CLOSEST, WORDS)) if off >= TWO[1] * gaps[:wide].std() else WORDS
 
 
 def boxes_of(pieces: Sequence[Piece]) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Pages of small print, as scanners make them: thousands of letters, strokes of one pixel or two."""
 
 import difflib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -106,6 +107,17 @@ def test_a_heading_up_to_eight_times_as_large_is_read_and_what_stands_below_it(t
         assert reader.read(polarity).text.replace(" ", "") == text.replace(" ", "")
 
 
+@pytest.mark.parametrize("size", [24, 56])
+@pytest.mark.parametrize("face", ["DejaVuSans", "DejaVuSerif", "STIXGeneral"])
+@pytest.mark.parametrize("text", ["BLUE SKY", "Green Tree", "OCTOBER SIX\nrain"])
+def test_words_of_a_short_line_of_print_are_parted(text, face, size, reader):
+    page = Image.new("L", (10 * size, 4 * size), 225)
+    font = ImageFont.truetype(next(file for file in FACES if f"{face}.ttf" in str(file)), size)
+    ImageDraw.Draw(page).text((size, size), text, 40, font)
+    noisy = np.asarray(page) + np.random.default_rng(0).normal(0, 3, page.size[::-1])
+    assert reader.read(np.uint8(np.clip(noisy, 0, 255))).text == text.upper()
+
+
 def test_words_of_capitals_are_parted_where_the_gaps_are_of_two_kinds(reader):
     page = Image.new("L", (1500, 700), "white")
     font = ImageFont.truetype(next(file for file in FACES if "STIXGeneral.ttf" in str(file)), 60)
@@ -117,20 +129,24 @@ def test_words_of_capitals_are_parted_where_the_gaps_are_of_two_kinds(reader):
 @pytest.mark.parametrize(
     ("gaps", "words"),
     [
-        ([3, 4, 5, 4, 15] * 6, 9.5),  # print, in letters of 40 pixels: about half-way
+        ([3, 4, 5, 4, 15] * 6, 10.0),  # print, in letters of 40 pixels: about half-way
         ([1, 2, 1, 2, 9] * 6, 10.0),  # no nearer than letters may be
         ([3, 9, 15, 21, 27] * 6, 24.0),  # of one kind, as wide as it is
-        ([3, 4, 5, 4, 15] * 3, 24.0),  # of too few to tell
+        ([3, 4, 5, 4, 15, 4], 10.0),  # of few, but alike
+        ([3, 9, 5, 13, 12, 7], 24.0),  # of few, and no two kinds
+        ([3, 4, 5, 15], 24.0),  # of too few to tell
         ([4] * 30, 24.0),
-        ([4] * 30 + [15], 24.0),
         ([], 24.0),
     ],
 )
 def test_the_gap_between_words_is_between_two_kinds_of_gaps_or_what_hands_leave(gaps, words):
     lefts = np.cumsum([0, *(20 + gap for gap in gaps)])
     line = [Piece((number,), left, 0, left + 20, 40) for number, left in enumerate(lefts)]
-    assert order.word_gap([line], 40.0) == pytest.approx(words, abs=0.5)
-    assert order.word_gap([line[:9], line[8:]], 40.0) == pytest.approx(words, abs=0.5)
+    assert order.word_gaps([line], 1.0) == pytest.approx([words], abs=0.5)
+    larger = [replace(piece, bottom=80, left=2 * piece.left, right=2 * piece.right) for piece in line]
+    assert order.word_gaps([larger, line[:1], []], 1.0) == pytest.approx([2 * words, words, 0.0], abs=0.5)
+    wider = [replace(piece, left=2 * piece.left, right=2 * piece.right) for piece in line]
+    assert order.word_gaps([wider], 2.0) == pytest.approx([2 * words], abs=0.5)
 
 
 def test_a_page_that_is_a_little_too_large_is_made_no_smaller_than_need_be():
