@@ -101,7 +101,7 @@ def word_gaps(lines: Sequence[Sequence[Piece]], stretch: float) -> list[float]:
 
     stretch: how many times as wide as the page has them they are. In print the gaps are of two kinds, however few.
     """
-    heights = [stretch * float(np.median([letter.height for letter in line] or [0.0])) for line in lines]
+    heights = [stretch * float(np.median([letter.height for letter in line] or [0])) for line in lines]
     gaps = [(b.left - a.right) / high for line, high in zip(lines, heights, strict=True) for a, b in pairwise(line)]
     apart = _apart(np.sort(np.clip(gaps, 0.0, 2.0 * WORDS)))
     return [apart * high for high in heights]
