@@ -163,11 +163,15 @@ def _white(spans: Sequence[tuple[int, int]], least: float) -> list[int]:
 
 
 def _is_text(pieces: list[Piece], height: float) -> bool:
-    """Whether this is several lines, most of them long, of pieces closer to each other than columns are."""
+    """Whether this is several lines, most of them long, of pieces closer to each other than columns are, in words.
+
+    A word a line makes a column of a table, which is read by its rows.
+    """
     rows = _rows(pieces, height)
     lengths = [row[-1].right - row[0].left for row in rows]
     gaps = [b.left - a.right for row in rows for a, b in pairwise(row)]
-    long = len(rows) >= ROWS and float(np.median(lengths)) >= WIDE * height
+    several = [len(parts_of(row, gap)) > 1 for row, gap in zip(rows, word_gaps(rows, 1.0), strict=True)]
+    long = len(rows) >= ROWS and float(np.median(lengths)) >= WIDE * height and 2 * sum(several) >= len(rows)
     return long and (not gaps or float(np.median(gaps)) < GUTTER / 2 * height)
 
 

@@ -105,6 +105,15 @@ def test_boxes_that_overlap_are_at_distance_nought():
     assert distances(one, other).tolist() == [0.0, 5.0]
 
 
+def test_a_table_of_single_words_is_read_row_by_row():
+    rows = [("AUTUMN", "ORANGE"), ("WINTER", "GARDEN"), ("SPRING", "MARKET"), ("SUMMER", "BRIDGE")]
+    image = Image.new("L", (900, 520), 255)
+    for number, words in enumerate(rows):
+        for x, word in zip((60, 520), words, strict=True):
+            ImageDraw.Draw(image).text((x, 50 + 110 * number), word, 0, font_of("DejaVuSans", 60))
+    assert Reader.of().read(image).text == "\n".join(map(" ".join, rows))
+
+
 def test_two_columns_of_print_are_read():
     columns = ["HERE ARE SOME\nROWS ON THE\nFAR LEFT", "AND HERE MORE\nOF THEM ON\nTHE OTHER SHORE"]
     image = Image.new("L", (1500, 500), 255)
