@@ -5,7 +5,7 @@ stand side by side make a letter, and where one is two that touch, spans.py says
 """
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from .language import Language, in_alphabetical_order
 from .lexicon import Lexicon
 from .order import WORDS, boxes_of, distances, lines_of, parts_of, word_gaps
 from .sheet import Glyph, Piece, Sheet, at_edge, joined, letter_height, level_sheet, stacked, tilt_of
-from .spans import LEAST, Judge, Lattice, as_on_a_page, lattice_of, letters_of
+from .spans import LEAST, Judge, Lattice, as_on_a_page, lattice_of, letters_of, of_numbers
 
 DOT = 0.5, 1.5  # of a letter's height: a dot is no larger, and what it stands on is higher than it by this;
 RING = 0.7, 1.3  # likewise a ring that is drawn for one
@@ -119,6 +119,7 @@ def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None, languag
             break
         read, wide = wider, by
     if alone:
+        judge = judge._replace(figure=None)
         sheets, lattices = zip(*read.lines, strict=True)
         told = as_on_a_page(lattices)
         told = in_alphabetical_order(told) if language else told
@@ -127,9 +128,8 @@ def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None, languag
     parted_at = list(zip(read.lines, word_gaps(letters, wide), strict=True))
     found: list[tuple[Sheet, Lattice, float, Letters]] = []
     for all_of_it in (False, True):
-        if not found:
-            named = ((*line, gap, _named(line[1], gap, language, all_of_it)) for line, gap in parted_at)
-            found = [line for line in named if line[3]]
+        named = ((*line, gap, _named(line[1], gap, judge, language, all_of_it)) for line, gap in parted_at)
+        found = found or [line for line in named if line[3]]
     if not found:
         raise LettergpuError(EMPTY)
     sure = read.letters >= SURE[0] and read.surety > SURE[1] and read.score > SURE[2]
@@ -196,20 +196,21 @@ def _judged(parted: list[tuple[Sheet, list[Piece]]], height: float, judge: Judge
     return Judged(lines, sum(map(len, letters)), score, surety)
 
 
-def _named(lattice: Lattice, gap: float, language: Language | None, all_of_it: bool) -> Letters:
-    """A line's letters. gap: as `word_gaps` has it. all_of_it: nothing is no letter."""
+def _named(lattice: Lattice, gap: float, judge: Judge, language: Language | None, all_of_it: bool) -> Letters:
+    """A line's letters, but for numbers. gap: as `word_gaps` has it. all_of_it: nothing is no letter."""
     if language is None:
         letters, _ = letters_of(lattice, all_of_it)
         return [(number, lattice.named[number]) for number in letters]
     pieces = [span.piece for span in lattice.spans if span.stop == span.start + 1]
     if all_of_it:
         lattice = lattice._replace(none=np.full_like(lattice.none, -np.inf))
-    named: Letters = []
+    words, named = list[tuple[Lattice, list[int]]](), Letters()
     for first, last in parts_of(pieces, gap):
         within = lattice.between(first, last)
-        letters, probabilities = language.read(lattice.of(within))
+        letters, probabilities = language.read(word := lattice.of(within))
+        words.append((word, letters))
         named += zip([within[number] for number in letters], probabilities, strict=True)
-    return named
+    return [letter for letter, figure in zip(named, chain(*of_numbers(words, judge)), strict=True) if not figure]
 
 
 def _words(sheet: Sheet, lattice: Lattice, gap: float, letters: Letters, lexicon: Lexicon | None) -> list[list[Glyph]]:

@@ -62,7 +62,7 @@ class Reader:
         if network.sizes[0] != 784:
             raise LettergpuError(f"the network reads {network.sizes[0]} pixels, not 28x28: it cannot read pictures")
         self.network = network
-        self.judge = Judge(network.predict_proba, (like or checkpoint.load(checkpoint.LETTERLIKE)).predict_proba)
+        self.judge = Judge.of(network, like)
 
     @classmethod
     def of(cls, model: str | Path | None = None, device: Device = CPU) -> "Reader":

@@ -4,7 +4,8 @@ No shape tells this by itself. Each row of neighbouring fragments has a score as
 letter: how surely the network names it, how like a letter a second network finds it, how large it is beside the others,
 what was cut and joined for it. The way through the line with the highest sum is taken (a semi-Markov conditional random
 field: Sarawagi and Cohen 2004, "Semi-Markov conditional random fields for information extraction"). Of which lines the
-second network and these numbers were learned, bench/accuracy/scraps.py and bench/accuracy/lines.py tell.
+second network and these numbers were learned, bench/accuracy/scraps.py and bench/accuracy/lines.py tell. Of what is
+named as letters then, a third network takes numbers away.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..nn.network import Network
+from ..training import checkpoint
 from .normalise import all_to_emnist
 from .sheet import Piece, Sheet, joined
 
@@ -22,6 +25,9 @@ APART = 0.3  # of its height: what is farther apart is of two letters
 NARROW = 1.2  # heights: ink narrower than this is likely one letter
 ROUNDS = 8  # of telling what a page of single letters holds by what it holds
 LEAST, MOST = 1e-6, 0.9999  # probabilities: where a network is surer than this, it is not
+HIGH = 0.6  # of a word's median height, from which on what is no letter may be a figure
+SURE, LIKELY = 3.0, 0.5  # log odds that it is one, at most (that it is none: twice that), and what is taken off them;
+ENTERS, LEAVES = (4.6, 2.5), (3.0, 0.0)  # what a number costs that begins, or ends, within a word, or with one
 
 LETTER = {  # what it adds to the log likelihood of a letter,
     "named": 0.83,  # the log probability of its likeliest name
@@ -48,10 +54,27 @@ NONE = {  # and of a fragment that is none
 
 
 class Judge(NamedTuple):
-    """Two networks. names: images (n, 28, 28) to probabilities (n, classes); like: to those of no letter and of one."""
+    """Networks, of images (n, 28, 28). names: to probabilities (n, classes); like: to those of no letter and of one.
+
+    figure: to the log odds (n,) that one is a figure rather than a letter; None: nothing is one.
+    """
 
     names: Callable[[np.ndarray], np.ndarray]
     like: Callable[[np.ndarray], np.ndarray]
+    figure: Callable[[np.ndarray], np.ndarray] | None = None
+
+    @classmethod
+    def of(cls, network: Network, like: Network | None = None) -> "Judge":
+        """With this one to name letters, and those in the package, but for `like`, where it is given."""
+        knows = checkpoint.load(checkpoint.BOXED)
+        figure = checkpoint.load(checkpoint.FIGURES, inputs=knows.sizes[-2])
+        like = like or checkpoint.load(checkpoint.LETTERLIKE)
+
+        def odds(images: np.ndarray) -> np.ndarray:
+            logits: np.ndarray = figure.forward(knows.hidden(images)[-1])
+            return logits[:, 1] - logits[:, 0]
+
+        return cls(network.predict_proba, like.predict_proba, odds)
 
     def likely(self, images: np.ndarray) -> np.ndarray:
         """How likely each of these (n, 28, 28) is a letter by its ink alone, (n,); what is none is below 0."""
@@ -98,6 +121,49 @@ class Lattice(NamedTuple):
         before, after = (np.clip(names.max(axis=1), LEAST, 1.0) for names in (self.named, named))
         letter = self.letter + LETTER["named"] * np.log(after / before)
         return self._replace(letter=letter, none=self.none + NONE["named"] * (after - before), named=named)
+
+
+def of_numbers(words: Sequence[tuple[Lattice, list[int]]], judge: Judge) -> list[list[bool]]:
+    """Which letters of a line's words, of each the numbers of its spans, are figures of numbers.
+
+    What is no letter, but as high as one, tells of a number, too.
+    """
+    if not words or judge.figure is None:
+        return [[False] * len(letters) for _, letters in words]
+    held = [_high_in(word, letters) for word, letters in words]
+    images = np.concatenate([word.images[high] for (word, _), high in zip(words, held, strict=True)])
+    begins = [not i for high in held for i in range(len(high))]
+    found = iter(in_numbers(judge.figure(images), begins) if len(images) else [])
+    figures = [dict(zip(high, found, strict=False)) for high in held]
+    return [[known[number] for number in letters] for (_, letters), known in zip(words, figures, strict=True)]
+
+
+def _high_in(word: Lattice, letters: Sequence[int]) -> list[int]:
+    """The spans of a word's letters, and of what else in it is as high, in their order."""
+    read = {place for number in letters for place in range(word.spans[number].start, word.spans[number].stop)}
+    single = [i for i, span in enumerate(word.spans) if span.stop == span.start + 1]
+    high = HIGH * np.median([word.spans[i].piece.height for i in letters or single])
+    lost = [i for i in single if word.spans[i].start not in read and word.spans[i].piece.height >= high]
+    return sorted([*letters, *lost], key=lambda number: word.spans[number].start)
+
+
+def in_numbers(odds: np.ndarray, begins: Sequence[bool]) -> list[bool]:
+    """Which characters of a line are of numbers: the likeliest way through the line (Viterbi's algorithm).
+
+    odds: the log odds of each that it is a figure rather than a letter, (n,). begins: whether it is a word's first. A
+    number is no part of a word but for strong reasons, and one figure alone is none, as it may be a letter.
+    """
+    figure = odds.clip(-2.0 * SURE, SURE) - LIKELY
+    letters, numbers, came = 0.0, -np.inf, list[tuple[bool, bool]]()
+    for here, first in zip(figure, begins, strict=True):
+        left, entered = numbers - LEAVES[first], letters - ENTERS[first]
+        came.append((left > letters, numbers >= entered))
+        letters, numbers = max(letters, left), max(numbers, entered) + here
+    is_figure, found = bool(numbers > letters), list[bool]()
+    for of_letter, of_number in reversed(came):
+        found.append(is_figure)
+        is_figure = of_number if is_figure else of_letter
+    return found[::-1]
 
 
 def lattice_of(sheet: Sheet, fragments: Sequence[Piece], height: float, judge: Judge, spread: float = 0.0) -> Lattice:

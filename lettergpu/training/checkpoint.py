@@ -30,7 +30,8 @@ ADVICE = "copy it anew, or train it again"
 DRAWS = "2"  # by counters, nn/draws.py; a state that does not say was drawn otherwise, and cannot be gone on from
 BEST, LAST = "best.safetensors", "last.safetensors"
 BOXED = Path(__file__).parent / "models" / "boxed.safetensors"  # the network in the package
-LETTERLIKE = BOXED.with_name("letterlike.safetensors")  # and the one that tells letters from other ink
+LETTERLIKE = BOXED.with_name("letterlike.safetensors")  # and the one that tells letters from other ink,
+FIGURES = BOXED.with_name("figures.safetensors")  # and from figures, by the last hidden layer of the first
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,10 @@ def save(
         partial.write_bytes(to_bytes(tensors, header))
 
 
-def read(path: Path, device: Device = CPU) -> Checkpoint:
+def read(path: Path, device: Device = CPU, inputs: int = SIDE * SIDE) -> Checkpoint:
     """The content of a file; of a run folder, that of its best network; of `boxed`, that of the one in the package.
 
+    inputs: how many numbers the network takes; an image's pixels, but for one that reads what another makes of them.
     Raises LettergpuError if there is none, it is damaged, not of this program, or not all of it is numbers.
     """
     try:
@@ -103,20 +105,20 @@ def read(path: Path, device: Device = CPU) -> Checkpoint:
         raise LettergpuError(f"{path} is not a network that this version of lettergpu wrote")
     try:
         config = Config.from_table(tomllib.loads(header["config"]), str(path))
-        network = _network(header, tensors, device)
+        network = _network(header, tensors, device, inputs)
         state = _state(header, tensors) if "epoch" in header else None
     except (KeyError, ValueError, TypeError, IndexError, AttributeError, ArithmeticError, RecursionError) as error:
         raise LettergpuError(f"{path} is damaged: {brief(error)}; {ADVICE}") from error
     return Checkpoint(network, config, header.get("fingerprint", ""), state, header.get("draws", ""))
 
 
-def _network(header: dict[str, str], tensors: dict[str, np.ndarray], device: Device) -> Network:
+def _network(header: dict[str, str], tensors: dict[str, np.ndarray], device: Device, inputs: int) -> Network:
     """The network that a file holds. Raises ValueError, among others, where what it holds does not fit together."""
     sizes, classes = json.loads(header["sizes"]), json.loads(header["classes"])
     members, views = json.loads(header.get("members", "1")), json.loads(header.get("views", "1"))
     if not all(type(number) is int and number > 0 for number in (*sizes, members, views)) or len(sizes) < 2:
         raise ValueError(f"sizes {sizes}, {members} members and {views} views are not those of a network")
-    if sizes[0] != SIDE * SIDE:
+    if sizes[0] != inputs:
         raise ValueError(f"it is for images of {sizes[0]} pixels, not of {SIDE} x {SIDE}")
     if len(classes) != sizes[-1] or not all(isinstance(name, str) for name in classes):
         raise ValueError("it does not name each of its classes")
@@ -174,6 +176,6 @@ def is_boxed(path: Path) -> bool:
     return path == Path(BOXED.stem) and not path.exists()
 
 
-def load(path: str | Path, device: Device = CPU) -> Network:
-    """The trained network of a run folder or a .safetensors file, or the one in the package, `boxed`."""
-    return read(Path(path), device).network
+def load(path: str | Path, device: Device = CPU, inputs: int = SIDE * SIDE) -> Network:
+    """The trained network of a run folder or a .safetensors file, or the one in the package, `boxed`; as for `read`."""
+    return read(Path(path), device, inputs).network

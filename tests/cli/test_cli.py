@@ -27,7 +27,7 @@ from lettergpu.cli.plots import plot_confusion
 from lettergpu.config import CHOICES, Config
 from lettergpu.data.letters import Examples, load_letters
 from lettergpu.training import checkpoint
-from lettergpu.training.checkpoint import BOXED, LETTERLIKE
+from lettergpu.training.checkpoint import BOXED, FIGURES, LETTERLIKE
 from lettergpu.training.history import METRICS
 from lettergpu.training.runs import _claim_folder
 
@@ -202,7 +202,8 @@ def test_the_network_in_the_package_is_evaluated_where_one_stands(folder, tmp_pa
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["images"] == 80
     assert (tmp_path / "evaluation" / "confusion.png").stat().st_size > 10_000
-    assert {path.name for path in BOXED.parent.iterdir()} == {"README.md", "english.npy", BOXED.name, LETTERLIKE.name}
+    networks = {path.name for path in (BOXED, LETTERLIKE, FIGURES)}
+    assert {path.name for path in BOXED.parent.iterdir()} == {"README.md", "english.npy", *networks}
     (tmp_path / "boxed").mkdir()  # a run of that name is meant, if there is one
     assert "there is no such file" in complaint(lettergpu_("evaluate", "boxed", cwd=tmp_path))
 

@@ -18,7 +18,7 @@ from lettergpu.errors import LettergpuError
 from lettergpu.nn.network import Network
 from lettergpu.reading.reader import Reader
 from lettergpu.training import checkpoint
-from lettergpu.training.checkpoint import BOXED, LETTERLIKE
+from lettergpu.training.checkpoint import BOXED, FIGURES, LETTERLIKE
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def files(tmp_path, words):
 
 
 def test_the_network_in_the_package(reader):
-    assert BOXED.stat().st_size + LETTERLIKE.stat().st_size <= 1_500_000
+    assert sum(file.stat().st_size for file in (BOXED, LETTERLIKE, FIGURES)) <= 1_500_000
     assert reader.network.sizes == (784, 600, 300, 150, 26)
     assert reader.network.parameters.dtype == np.float32
     assert "/" not in checkpoint.read(BOXED).config.data

@@ -163,6 +163,7 @@ def test_a_network_of_other_images_is_refused(saved):
     checkpoint.save(saved, network, Config(hidden=()), "abc")
     with pytest.raises(LettergpuError, match="it is for images of 100 pixels, not of 28 x 28"):
         lettergpu.load(saved)
+    assert checkpoint.load(saved, inputs=100).sizes == (100, 26)
 
 
 @pytest.mark.parametrize(
