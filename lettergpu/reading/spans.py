@@ -124,9 +124,10 @@ class Lattice(NamedTuple):
 
 
 def of_numbers(words: Sequence[tuple[Lattice, list[int]]], judge: Judge) -> list[list[bool]]:
-    """Which letters of a line's words, of each the numbers of its spans, are figures of numbers.
+    """Which letters of a line's words are figures of numbers, for each word in their order.
 
-    What is no letter, but as high as one, tells of a number, too.
+    words: of each its lattice, and which of its spans were read as letters. What is no letter, but as high as one,
+    tells of a number, too.
     """
     if not words or judge.figure is None:
         return [[False] * len(letters) for _, letters in words]

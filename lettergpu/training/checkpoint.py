@@ -119,7 +119,8 @@ def _network(header: dict[str, str], tensors: dict[str, np.ndarray], device: Dev
     if not all(type(number) is int and number > 0 for number in (*sizes, members, views)) or len(sizes) < 2:
         raise ValueError(f"sizes {sizes}, {members} members and {views} views are not those of a network")
     if sizes[0] != inputs:
-        raise ValueError(f"it is for images of {sizes[0]} pixels, not of {SIDE} x {SIDE}")
+        wanted = f"{SIDE} x {SIDE}" if inputs == SIDE * SIDE else inputs
+        raise ValueError(f"it is for images of {sizes[0]} pixels, not of {wanted}")
     if len(classes) != sizes[-1] or not all(isinstance(name, str) for name in classes):
         raise ValueError("it does not name each of its classes")
     if views not in VIEWS:
