@@ -28,23 +28,20 @@ from .normalise import as_the_report_did, has_emnists_form
 from .order import ABREAST, box_back, left_over, sections_of
 from .page import PHOTO, is_drawing, on_paper, perhaps_on_paper, turned_over
 from .pictures import Page, open_page, unframed
-from .reading import Letter, Reading
+from .reading import SURER, WORD, Letter, Reading
 from .rules import unruled
 from .sheet import Glyph
 from .spans import Judge
 
 FORMS = ("auto", "single", "text")
 DOUBT, CLOSE = 0.03, 2_000_000  # mean log probability from which on a picture of few pixels is looked at again,
-SURER = 0.1  # and by which another way to see letters has to be better: any ink looks like letters
 STAYS = 0.8  # by how much a text that is turned has to stand more upright
 FEWER = 0.6  # times as many letters, or more, that are found in what is turned right
-WORD = 3  # letters, or more, that lie on their side where but one is read as it is
-LINED = 4.0  # letters side by side, from which on a picture does not lie on its side
 PLAIN, MORE = (-0.5, 2.0), 0.4  # how likely no letter and a plain one is; by what a note has to beat the whole picture
 AROUND = 0.5  # and how likely, in the mean, those of a picture that seems to end on the table: that has letters, too
 LOOKED = 60e6  # pixels looked at, a page's again for each way to see it, after which no other is tried
 ASKED, INKED = 2000, 100  # pieces a network was asked about, or ink is in, up to which another look or turn is worth it
-MANY, FULL = 300, 1000  # letters: a page that has more is not turned, nor read with weak ink and without, or around it
+FULL = 1000  # letters: a page that has more is not read with weak ink and without, or around it
 ENOUGH = 8  # letters to tell by
 BINARIZERS = (*THRESHOLDS, "kmeans")
 JOINED = 0.4  # of a text's width that hangs together over several letters, from which on it is read badly
@@ -174,7 +171,7 @@ class Reader:
         self, reading: Reading, ink: Ink, find: Callable[[Ink], Found], shape: Shape, size: Shape, top: int
     ) -> Reading:
         """What is read of the ink if it is turned by quarters, where that is surer; else what was read of it."""
-        if not (ways := _turns(reading, ink)):
+        if not (ways := reading.turns(ink.pieces[1])):
             return reading
         most = self._upright(reading) + STAYS
         for quarters in ways:
@@ -282,13 +279,6 @@ def _tried(look: Callable[[Any], Reading], things: Iterable[Any]) -> tuple[list[
 def _check(option: str, value: str, names: tuple[str, ...]) -> None:
     if value not in names:
         raise LettergpuError(f"{option} {value}: choose one of {', '.join(names)}")
-
-
-def _turns(reading: Reading, ink: Ink) -> tuple[int, ...]:
-    """The quarters by which a picture may have to be turned, after what was read of it."""
-    if len(reading.letters) > MANY or (len(reading.letters) == 1 and ink.pieces[1] < WORD):
-        return ()
-    return (1, 2, 3) if reading.abreast < LINED else (2,) if reading.surety < -SURER else ()
 
 
 def _seen_again(ink: Ink) -> list[Ink]:

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 
 ONE_TWO = tuple(product("IJL", "Z"))  # what the numbers of a list's first lines look like
+SURER = 0.1  # mean log probability by which one way to see letters has to be better: any ink looks like letters
+MANY, LINED = 300, 4.0  # letters of a page that is not turned, and side by side of one that does not lie on its side,
+WORD = 3  # and, or more, that do where but one is read as it is
 MARKED, BOXES, WORDS = 3, set("DGOQ"), set("AI")  # lines with a mark, at least; what boxes look like; and no mark
 
 
@@ -48,6 +51,12 @@ class Reading:
     def abreast(self) -> float:
         """How many letters stand side by side, in the mean."""
         return len(self.letters) / (1 + self.text.count("\n"))
+
+    def turns(self, pieces: int) -> tuple[int, ...]:
+        """The quarters by which the picture may have to be turned. pieces: of its ink, as large as letters."""
+        if len(self.letters) > MANY or (len(self.letters) == 1 and pieces < WORD):
+            return ()
+        return (1, 2, 3) if self.abreast < LINED else (2,) if self.surety < -SURER else ()
 
     def moved(self, left: int, top: int) -> "Reading":
         """The same, of a picture that has so many pixels more on its left and above."""
