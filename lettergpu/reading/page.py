@@ -107,8 +107,10 @@ def turned_over(pixels: np.ndarray) -> list[np.ndarray]:
     for bar in _bars(far_off(small, paper)):
         own = small[_inside(bar, RIM)]
         colour = np.median(own, axis=0)
-        written = (np.abs(own - colour).max(axis=1) > 2 * APART).mean()
-        if ON_BAR[0] < written < ON_BAR[1] and colour.sum() < paper.sum():
+        off = np.abs(own - colour).max(axis=1)
+        written = off > 2 * APART
+        clear = ON_BAR[0] < written.mean() < ON_BAR[1] and np.median(off[written]) > 4 * APART  # unlike folds of cloth
+        if clear and colour.sum() < paper.sum():
             ink = np.clip(paper - far_off(pixels, colour)[..., None], 0, 255)
             parts = _inside(bar, RIM), around(np.maximum, bar, 2 * RIM + 1)
             inner, outer = (_enlarged(255 * part, pixels)[..., None] > 127 for part in parts)

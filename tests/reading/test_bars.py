@@ -61,6 +61,14 @@ def test_a_bar_on_which_nothing_is_written_stays(text):
     assert turned_over(page_with([(text, RED, RED)])) == []
 
 
+@pytest.mark.parametrize("fold", [5.0, 11.0, 23.0])
+def test_cloth_in_folds_is_no_bar(fold):
+    picture = page_with([("", INK, INK), ("SNOW GLASS", None, INK)], margin=-1).astype(np.float64)
+    across = np.arange(picture.shape[1])
+    picture[25:105] += 45 * np.sin(across / fold)[:, None] ** 8
+    assert turned_over(picture.astype(np.uint8)) == []
+
+
 def test_what_is_on_a_bar_becomes_dark_on_paper_and_the_rest_stays():
     picture = page_with([("HEADING", RED, "white"), ("SNOW GLASS", None, INK)])
     (page,) = turned_over(picture)
