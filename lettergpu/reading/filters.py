@@ -85,6 +85,21 @@ def grown(mask: np.ndarray, steps: int) -> np.ndarray:
     return mask
 
 
+def inside(mask: np.ndarray, steps: int) -> np.ndarray:
+    """What of a mask (height, width) is more than so many steps within it."""
+    return ~grown(~mask, steps)
+
+
+def outline(mask: np.ndarray) -> np.ndarray:
+    """What of a mask (height, width) is at its edge, or at the picture's."""
+    return np.asarray(mask & ~inside(np.pad(mask, 1), 1)[1:-1, 1:-1])
+
+
+def opened(mask: np.ndarray, steps: int) -> np.ndarray:
+    """A mask (height, width) without what is narrower than so many steps to each side."""
+    return grown(inside(np.pad(mask, 1), steps)[1:-1, 1:-1], steps)
+
+
 def filled(mask: np.ndarray) -> np.ndarray:
     """A mask (height, width) and what it encloses, bool, as SciPy's binary_fill_holes has it."""
     regions, count = ndimage.label(~mask)
@@ -166,6 +181,17 @@ def off_around(pixels: np.ndarray) -> np.ndarray:
     small = reduced(Image.fromarray(pixels), -(-max(pixels.shape) // THUMBNAIL)).astype(np.float32)
     window = max(small.shape) // 4 + 1
     return small - ndimage.uniform_filter(small, (window, window, 0), mode="nearest")
+
+
+def dark_on_light(pixels: np.ndarray) -> np.ndarray:
+    """How to mix the colours (3,) so that ink and paper differ most, ink the darker.
+
+    Paper is most of a page, so ink is to which side pixels stand out from what is around them.
+    """
+    off = off_around(pixels)
+    mixture = np.linalg.eigh(np.tensordot(off, off, ((0, 1), (0, 1))))[1][:, -1].astype(np.float32)
+    mixture /= np.abs(mixture).sum()
+    return -mixture if ((off @ mixture) ** 3).sum() > 0 else mixture
 
 
 def darkest(pixels: np.ndarray) -> np.ndarray | None:

@@ -22,10 +22,10 @@ from .filters import (
     THUMBNAIL,
     around,
     border_of,
+    dark_on_light,
     far_off,
     grain_of,
     mixed,
-    off_around,
     otsu,
     pieces_of,
     reduced,
@@ -105,7 +105,7 @@ def _seen(pixels: np.ndarray, binarize: str, grain: float, through: float) -> In
     """The ink of such pixels as they are, of a picture of this grain."""
     if grain < EVEN and (off := _off_flat_paper(pixels)) is not None:
         return _ink(255 - off, GREYS, binarize, through, flat=True)
-    mixture = _dark_on_light(pixels)
+    mixture = dark_on_light(pixels)
     ink = _ink(pixels, mixture, binarize, through)
     if (of_border := border_of(ink.mask).mean()) > 0.5:
         try:
@@ -259,17 +259,6 @@ def _of_letters(mask: np.ndarray, letter: float, stroke: float, least: float) ->
     broad = likely & (np.minimum(tall, wide) > BROAD * long)  # others are I, or sides of boxes
     much = areas[broad].sum() >= max(SURPLUS * areas[~likely].sum(), least)
     return np.append(False, likely & much)[labels]
-
-
-def _dark_on_light(pixels: np.ndarray) -> np.ndarray:
-    """How to mix the colours (3,) so that ink and paper differ most, ink the darker.
-
-    Paper is most of a page, so ink is to which side pixels stand out from what is around them.
-    """
-    off = off_around(pixels)
-    mixture = np.linalg.eigh(np.tensordot(off, off, ((0, 1), (0, 1))))[1][:, -1].astype(np.float32)
-    mixture /= np.abs(mixture).sum()
-    return -mixture if ((off @ mixture) ** 3).sum() > 0 else mixture
 
 
 def _paper(grey: np.ndarray, width: float, flat: bool) -> Any:

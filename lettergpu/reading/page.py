@@ -14,7 +14,19 @@ from PIL import Image
 from scipy import ndimage
 from skimage.morphology import convex_hull_image
 
-from .filters import around, border_of, far_off, filled, grown, of_squares, otsu, smoothed
+from .filters import (
+    around,
+    border_of,
+    far_off,
+    filled,
+    grown,
+    inside,
+    of_squares,
+    opened,
+    otsu,
+    outline,
+    smoothed,
+)
 
 SIDE = 192  # pixels of the long side, on which the sheet is looked for
 LETTER = 12  # a letter is narrower than the long side by at least this factor, or there is no room for a table
@@ -105,14 +117,14 @@ def turned_over(pixels: np.ndarray) -> list[np.ndarray]:
     paper = np.median(small[bins == np.bincount(bins.ravel().astype(int)).argmax()], axis=0)
     page = pixels
     for bar in _bars(far_off(small, paper)):
-        own = small[_inside(bar, RIM)]
+        own = small[inside(bar, RIM)]
         colour = np.median(own, axis=0)
         off = np.abs(own - colour).max(axis=1)
         written = off > 2 * APART
         clear = ON_BAR[0] < written.mean() < ON_BAR[1] and np.median(off[written]) > 4 * APART  # unlike folds of cloth
         if clear and colour.sum() < paper.sum():
             ink = np.clip(paper - far_off(pixels, colour)[..., None], 0, 255)
-            parts = _inside(bar, RIM), around(np.maximum, bar, 2 * RIM + 1)
+            parts = inside(bar, RIM), around(np.maximum, bar, 2 * RIM + 1)
             inner, outer = (_enlarged(255 * part, pixels)[..., None] > 127 for part in parts)
             page = np.where(outer, np.where(inner, ink, paper).astype(np.uint8), page)
     return [] if page is pixels else [page]
@@ -120,13 +132,13 @@ def turned_over(pixels: np.ndarray) -> list[np.ndarray]:
 
 def _bars(apart: np.ndarray) -> Iterator[np.ndarray]:
     """The rectangles of what is not paper, each bool (height, width). apart: how far each pixel is from it, of 255."""
-    solid = _inside(apart > max(otsu(apart), 2 * APART), RIM)
+    solid = inside(apart > max(otsu(apart), 2 * APART), RIM)
     regions, _ = ndimage.label(grown(solid, RIM))
     places = ndimage.find_objects(regions)
     for i in np.flatnonzero(np.bincount(regions.ravel())[1:] > SMALLEST / 4 * regions.size):
         here = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in places[i])
         own = filled(regions[here] == i + 1)
-        thick = _inside(own, RIM + EDGE).any()  # enough for writing
+        thick = inside(own, RIM + EDGE).any()  # enough for writing
         if thick and SMALLEST / 2 <= own.sum() / apart.size <= LARGEST and _rectangular(own) > SIGN[0]:
             bar = np.zeros(apart.shape, bool)
             bar[here] = own
@@ -144,9 +156,9 @@ def _notes(pixels: np.ndarray, dark: bool) -> list[_Seen]:
     found = []
     for region in (*_patches(paper), _largest(light > (threshold := otsu(light)))):
         sheet = _written(filled(region), bright, threshold, window)
-        core = _inside(sheet, EDGE)
+        core = inside(sheet, EDGE)
         if (
-            border_of(sheet).sum() <= _outline(sheet).sum() / 2
+            border_of(sheet).sum() <= outline(sheet).sum() / 2
             and WRITTEN <= _inked(bright, light, core) <= FULL
             and ndimage.label(core & (bright < (1.0 - FAINT) * light))[1] <= PIECES
             and _stands_out(paper, core, sheet)
@@ -162,7 +174,7 @@ def _patches(paper: np.ndarray) -> Iterator[np.ndarray]:
     """The regions of a few colours of (height, width, 3) in which a note may lie, each bool (height, width)."""
     nearest = np.asarray(Image.fromarray(paper.astype(np.uint8)).quantize(COLOURS, kmeans=KMEANS))
     for colour in range(COLOURS):
-        regions, count = ndimage.label(_opened(nearest == colour))
+        regions, count = ndimage.label(opened(nearest == colour, EDGE))
         areas = np.bincount(regions.ravel(), minlength=count + 1) / regions.size
         yield from (regions == number for number in range(1, count + 1) if SMALLEST <= areas[number] <= LARGEST)
 
@@ -177,7 +189,7 @@ def _stands_out(paper: np.ndarray, core: np.ndarray, sheet: np.ndarray) -> bool:
 
 def _endless(pixels: np.ndarray, seen: _Seen) -> np.ndarray:
     """The picture with the sheet's paper for all that is not on it."""
-    inner = _inside(seen.sheet, EDGE)
+    inner = inside(seen.sheet, EDGE)
     if not inner.any():
         return pixels
     paper = _mean_within(seen.small, inner, seen.window)
@@ -189,7 +201,7 @@ def _endless(pixels: np.ndarray, seen: _Seen) -> np.ndarray:
 def _rectangular(sheet: np.ndarray) -> float:
     """How much of the smallest rectangle around it, turned by any angle, a sheet, bool (height, width), is."""
     turns = np.deg2rad(np.arange(0.0, 180.0, 1.0))
-    across = 1.0 + np.ptp(np.argwhere(_outline(sheet)) @ np.stack([np.cos(turns), np.sin(turns)]), axis=0)
+    across = 1.0 + np.ptp(np.argwhere(outline(sheet)) @ np.stack([np.cos(turns), np.sin(turns)]), axis=0)
     return float(sheet.sum() / (across[:90] * across[90:]).min())
 
 
@@ -215,14 +227,14 @@ def _sheet(pixels: np.ndarray, dark: bool) -> _Seen | None:
     if min(paper.shape) < 4 * EDGE or np.ptp(paper) < 16:
         return None
     sheet = filled(_largest(paper > otsu(paper)))
-    core = _inside(sheet, CORE)
+    core = inside(sheet, CORE)
     if not least <= sheet.mean() <= MOST or not core.any():
         return None
     written = _inked(bright, paper, core)
     if not WRITTEN <= written <= most or sheet.sum() < CONVEX * convex_hull_image(sheet).sum():
         return None
-    seen = sheet & ~_inside(sheet, 1)
-    falls, open_ = _falls(paper, sheet), int(seen.sum() < SEEN * _outline(sheet).sum())
+    seen = sheet & ~inside(sheet, 1)
+    falls, open_ = _falls(paper, sheet), int(seen.sum() < SEEN * outline(sheet).sum())
     shaded = open_ and np.median(paper[~sheet]) >= DARKER * np.median(paper[sheet])
     large = sheet.mean() >= LEAST[open_ or max(pixels.shape) < PHOTO]
     return _Seen(small, sheet, window, dark, not open_) if large and falls > FALLS[open_] and not shaded else None
@@ -241,38 +253,22 @@ def _written(sheet: np.ndarray, bright: np.ndarray, threshold: float, window: in
     for number in large if len(large) > 1 else ():
         part = filled(_without_ink((parts == number).astype(np.float32), window) > 0.5)
         paper = _without_ink(np.where(part, bright, 0.0), window)
-        if _inked(bright, paper, _inside(part, CORE)) >= WRITTEN:
+        if _inked(bright, paper, inside(part, CORE)) >= WRITTEN:
             kept |= part
     return kept if kept.any() else sheet
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:
     """The largest region of a mask (height, width), without what is narrow; nothing of nothing."""
-    regions, _ = ndimage.label(_opened(mask))
+    regions, _ = ndimage.label(opened(mask, EDGE))
     areas = np.bincount(regions.ravel())
     areas[0] = 0
     return np.asarray((regions == areas.argmax()) & (regions > 0))
 
 
-def _outline(sheet: np.ndarray) -> np.ndarray:
-    """What of a sheet is at its edge, or at the picture's."""
-    outline: np.ndarray = sheet & ~_inside(np.pad(sheet, 1), 1)[1:-1, 1:-1]
-    return outline
-
-
-def _inside(mask: np.ndarray, steps: int) -> np.ndarray:
-    """What of a mask (height, width) is more than so many steps within it."""
-    return ~grown(~mask, steps)
-
-
-def _opened(mask: np.ndarray) -> np.ndarray:
-    """Without what is narrower than EDGE steps to each side."""
-    return grown(_inside(np.pad(mask, 1), EDGE)[1:-1, 1:-1], EDGE)
-
-
 def _falls(paper: np.ndarray, sheet: np.ndarray) -> float:
     """By how much of its brightness a sheet, bool (height, width), stands out, along all but a tenth of its edge."""
-    inner = _inside(sheet, EDGE)
+    inner = inside(sheet, EDGE)
     away, nearest = ndimage.distance_transform_edt(~inner, return_indices=True)
     beside = ~sheet & (away > 2 * EDGE - 1) & (away < 2.5 * EDGE)
     if not beside.any():
