@@ -74,6 +74,11 @@ def around(choose: np.ufunc, values: np.ndarray, size: int) -> np.ndarray:
     return of_squares(choose, np.pad(values, size // 2, mode="edge"), size)
 
 
+def brightest(grey: np.ndarray, size: int) -> np.ndarray:
+    """The brightest of what is around each place of float32 (height, width), within size / 2, and smooth."""
+    return np.asarray(ndimage.uniform_filter(around(np.maximum, grey, size | 1), size // 2 + 1, mode="nearest"))
+
+
 def grown(mask: np.ndarray, steps: int) -> np.ndarray:
     """A mask (height, width) and what is above, below or beside it, that many times: SciPy's takes 20 times as long."""
     for _ in range(steps):
@@ -118,6 +123,13 @@ def far_off(pixels: np.ndarray, colour: np.ndarray) -> np.ndarray:
     return reduce(np.maximum, (np.maximum(part, level) - np.minimum(part, level) for part, level in channels))
 
 
+def rectangular(sheet: np.ndarray) -> float:
+    """How much of the smallest rectangle around it, turned by any angle, a sheet, bool (height, width), is."""
+    turns = np.deg2rad(np.arange(0.0, 180.0, 1.0))
+    across = 1.0 + np.ptp(np.argwhere(outline(sheet)) @ np.stack([np.cos(turns), np.sin(turns)]), axis=0)
+    return float(sheet.sum() / (across[:90] * across[90:]).min())
+
+
 def sizes_of(boxes: Iterable[tuple[slice, slice]]) -> np.ndarray:
     """Heights and widths of these rows and columns, (2, n)."""
     return np.array([[part.stop - part.start for part in box] for box in boxes]).reshape(-1, 2).T
@@ -129,6 +141,12 @@ def reduced(image: Image.Image, factor: float) -> np.ndarray:
         size = round(image.width / factor), round(image.height / factor)
         return np.asarray(image.resize(size, Image.Resampling.BICUBIC))
     return np.asarray(image.reduce(int(factor)))
+
+
+def enlarged(small: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """To the size of the picture, uint8."""
+    image = Image.fromarray(np.clip(small, 0, 255).astype(np.uint8))
+    return np.asarray(image.resize(pixels.shape[1::-1], Image.Resampling.BILINEAR))
 
 
 def mixed(pixels: np.ndarray, mixture: np.ndarray) -> Any:

@@ -17,6 +17,8 @@ from skimage.morphology import convex_hull_image
 from .filters import (
     around,
     border_of,
+    brightest,
+    enlarged,
     far_off,
     filled,
     grown,
@@ -25,6 +27,7 @@ from .filters import (
     opened,
     otsu,
     outline,
+    rectangular,
     smoothed,
 )
 
@@ -36,7 +39,7 @@ LEAST = 0.08, 0.3  # of the picture that is sheet, where it lies within it, and 
 FALLS = 0.12, 0.33  # and by how much of its brightness all but a tenth of its edge falls off, within SIDE / 40 pixels
 DARKER = 0.5  # of the paper's brightness: beside a sheet not seen all round there is less, and in a shadow more
 PHOTO = 400  # pixels of the long side: what is small in a smaller picture is a letter, and no sheet
-MOST = 0.98  # of the picture that is sheet
+MOST, WIDE = 0.99, 3  # of the picture that is sheet; and that is as wide as what it is seen beside, this part
 PART = 0.05  # of what looks like one sheet that another may be beside it
 CONVEX = 0.8  # of its convex hull that a sheet fills; a torn one has less than 1
 FAINT, WRITTEN = 0.08, 0.002  # contrast of ink on it, and how much of it is ink at least: a letter may fill a picture
@@ -89,7 +92,7 @@ def on_paper(pixels: np.ndarray) -> list[np.ndarray]:
     if (pixels[::8, ::8] < 160).mean() < BOARD_LEAST * (1.0 - BOARD_INKED):
         return [pixels]  # so little of it is dark that there is no board, which need not be looked for
     seen = _sheet(pixels, dark=True)
-    return [_endless(pixels, seen) if seen and _rectangular(seen.sheet) > BOARD else pixels]
+    return [_endless(pixels, seen) if seen and rectangular(seen.sheet) > BOARD else pixels]
 
 
 def perhaps_on_paper(pixels: np.ndarray, signs: bool = True) -> list[np.ndarray]:
@@ -100,7 +103,7 @@ def perhaps_on_paper(pixels: np.ndarray, signs: bool = True) -> list[np.ndarray]
     found = _notes(pixels, dark=False)
     small = max(pixels.shape) < PHOTO  # where it may be a bold letter, which has round corners, or is cut off
     for sign in _notes(pixels, dark=True) if signs else ():
-        if _rectangular(sign.sheet) > SIGN[small] and not (small and border_of(sign.sheet).any()):
+        if rectangular(sign.sheet) > SIGN[small] and not (small and border_of(sign.sheet).any()):
             found.append(sign)
     found.sort(key=lambda seen: seen.sheet.sum(), reverse=True)
     return [_endless(pixels, seen) for seen in found[:NOTES]]
@@ -125,7 +128,7 @@ def turned_over(pixels: np.ndarray) -> list[np.ndarray]:
         if clear and colour.sum() < paper.sum():
             ink = np.clip(paper - far_off(pixels, colour)[..., None], 0, 255)
             parts = inside(bar, RIM), around(np.maximum, bar, 2 * RIM + 1)
-            inner, outer = (_enlarged(255 * part, pixels)[..., None] > 127 for part in parts)
+            inner, outer = (enlarged(255 * part, pixels)[..., None] > 127 for part in parts)
             page = np.where(outer, np.where(inner, ink, paper).astype(np.uint8), page)
     return [] if page is pixels else [page]
 
@@ -139,7 +142,7 @@ def _bars(apart: np.ndarray) -> Iterator[np.ndarray]:
         here = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in places[i])
         own = filled(regions[here] == i + 1)
         thick = inside(own, RIM + EDGE).any()  # enough for writing
-        if thick and SMALLEST / 2 <= own.sum() / apart.size <= LARGEST and _rectangular(own) > SIGN[0]:
+        if thick and SMALLEST / 2 <= own.sum() / apart.size <= LARGEST and rectangular(own) > SIGN[0]:
             bar = np.zeros(apart.shape, bool)
             bar[here] = own
             yield bar
@@ -194,15 +197,8 @@ def _endless(pixels: np.ndarray, seen: _Seen) -> np.ndarray:
         return pixels
     paper = _mean_within(seen.small, inner, seen.window)
     nearest = ndimage.distance_transform_edt(~inner, return_distances=False, return_indices=True)
-    paper, kept = (_enlarged(part, pixels) for part in (paper[tuple(nearest)], 255.0 * inner))
+    paper, kept = (enlarged(part, pixels) for part in (paper[tuple(nearest)], 255.0 * inner))
     return np.where(kept[..., None] > 127, pixels, 255 - paper if seen.dark else paper)
-
-
-def _rectangular(sheet: np.ndarray) -> float:
-    """How much of the smallest rectangle around it, turned by any angle, a sheet, bool (height, width), is."""
-    turns = np.deg2rad(np.arange(0.0, 180.0, 1.0))
-    across = 1.0 + np.ptp(np.argwhere(outline(sheet)) @ np.stack([np.cos(turns), np.sin(turns)]), axis=0)
-    return float(sheet.sum() / (across[:90] * across[90:]).min())
 
 
 def _small(pixels: np.ndarray, dark: bool) -> tuple[np.ndarray, int]:
@@ -217,27 +213,38 @@ def _small(pixels: np.ndarray, dark: bool) -> tuple[np.ndarray, int]:
 def _sheet(pixels: np.ndarray, dark: bool) -> _Seen | None:
     """The bright, compact region with a sharp edge, ink included; None if there is none. dark: of the negative.
 
-    Wood may be as bright as paper in one colour, but is not in all.
+    Wood may be as bright as paper in one colour, but is not in all. Where the light falls off across the picture, the
+    sheet's dark half may be no brighter than the table is elsewhere: each is seen beside what is brightest around it.
     """
-    least, most = (BOARD_LEAST, BOARD_INKED) if dark else (LEAST[0], INKED)
     small, window = _small(pixels, dark)
     red, green, blue = np.moveaxis(small, 2, 0)
     bright = smoothed(np.minimum(np.minimum(red, green), blue), 1.0)
     paper = _without_ink(bright, window)
     if min(paper.shape) < 4 * EDGE or np.ptp(paper) < 16:
         return None
-    sheet = filled(_largest(paper > otsu(paper)))
+    even = paper / np.maximum(brightest(paper, max(paper.shape) // WIDE), 1.0)
+    for seen, threshold in ((paper, otsu(paper)), (even, otsu(even)), (even, DARKER)):
+        sheet = filled(_largest(seen > threshold))
+        whole = _is_sheet(sheet, bright, paper, dark, max(pixels.shape) < PHOTO)
+        if whole is not None:
+            return _Seen(small, sheet, window, dark, whole)
+    return None
+
+
+def _is_sheet(sheet: np.ndarray, bright: np.ndarray, paper: np.ndarray, dark: bool, small: bool) -> bool | None:
+    """Whether a sheet is seen all round; None where it is none. (height, width), small: of a picture below PHOTO."""
+    least, most = (BOARD_LEAST, BOARD_INKED) if dark else (LEAST[0], INKED)
     core = inside(sheet, CORE)
     if not least <= sheet.mean() <= MOST or not core.any():
         return None
     written = _inked(bright, paper, core)
     if not WRITTEN <= written <= most or sheet.sum() < CONVEX * convex_hull_image(sheet).sum():
         return None
-    seen = sheet & ~inside(sheet, 1)
-    falls, open_ = _falls(paper, sheet), int(seen.sum() < SEEN * outline(sheet).sum())
+    edge = sheet & ~inside(sheet, 1)
+    falls, open_ = _falls(paper, sheet), int(edge.sum() < SEEN * outline(sheet).sum())
     shaded = open_ and np.median(paper[~sheet]) >= DARKER * np.median(paper[sheet])
-    large = sheet.mean() >= LEAST[open_ or max(pixels.shape) < PHOTO]
-    return _Seen(small, sheet, window, dark, not open_) if large and falls > FALLS[open_] and not shaded else None
+    large = sheet.mean() >= LEAST[open_ or small]
+    return not open_ if large and falls > FALLS[open_] and not shaded else None
 
 
 def _inked(bright: np.ndarray, paper: np.ndarray, where: np.ndarray) -> float:
@@ -288,9 +295,3 @@ def _mean_within(small: np.ndarray, inner: np.ndarray, window: int) -> np.ndarra
     weight = np.maximum(ndimage.uniform_filter(inner.astype(np.float32), window), 1e-6)
     colours = [np.where(inner, _without_ink(small[..., i], window), 0.0) for i in range(3)]
     return np.stack([ndimage.uniform_filter(colour, window) / weight for colour in colours], axis=-1)
-
-
-def _enlarged(small: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """To the size of the picture, uint8."""
-    image = Image.fromarray(np.clip(small, 0, 255).astype(np.uint8))
-    return np.asarray(image.resize(pixels.shape[1::-1], Image.Resampling.BILINEAR))
