@@ -11,6 +11,7 @@ from skimage.filters import threshold_otsu
 
 THUMBNAIL = 96  # pixels of the long side, on which colours and polarity are decided, and ink is looked for first
 SPECK, LETTER = 0.4, 6.0  # squares of a stroke's width: what is less is none, and of a letter there is as much ink
+LIT, STEADY, UNEVEN = 0.1, 0.8, 0.45  # logarithms from its light that paper is; of a page; and that light is
 COLOURFUL = 0.1  # of the variance of ink's colours that those across its main one have where it has several
 GREYS = np.arange(256, dtype=np.uint8).repeat(3).reshape(-1, 3) @ np.full(3, np.float32(1 / 3))  # each mixed
 
@@ -199,6 +200,28 @@ def off_around(pixels: np.ndarray) -> np.ndarray:
     small = reduced(Image.fromarray(pixels), -(-max(pixels.shape) // THUMBNAIL)).astype(np.float32)
     window = max(small.shape) // 4 + 1
     return small - ndimage.uniform_filter(small, (window, window, 0), mode="nearest")
+
+
+def evened(pixels: np.ndarray) -> np.ndarray:
+    """A page (height, width, 3) of one paper, whose light falls off as a lens's or a lamp's does, in even light.
+
+    Its logarithm is a polynomial of the second degree in height and width, fitted to what is paper by it, again and
+    again. What has no such paper, or no such light, stays as it is.
+    """
+    small = reduced(Image.fromarray(pixels), -(-max(pixels.shape) // THUMBNAIL)).mean(axis=2, dtype=np.float32)
+    y, x = np.meshgrid(*(np.linspace(-1.0, 1.0, length) for length in small.shape), indexing="ij")
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1).reshape(-1, 6)
+    seen, paper = np.log(small + 1.0).ravel(), np.ones(small.size, bool)
+    for _ in range(6):
+        off = seen - terms @ np.linalg.lstsq(terms[paper], seen[paper], rcond=None)[0]
+        paper = np.abs(off - np.median(off[paper])) < LIT
+        if paper.mean() < STEADY:
+            return pixels
+    light = np.exp(seen - off).reshape(small.shape)
+    if light.max() < np.exp(UNEVEN) * light.min():
+        return pixels
+    more = Image.fromarray(np.float32(light.max() / light)).resize(pixels.shape[1::-1], Image.Resampling.BILINEAR)
+    return np.clip(pixels * np.asarray(more)[..., None], 0, 255).astype(np.uint8)
 
 
 def dark_on_light(pixels: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from .filters import (
     around,
     border_of,
     dark_on_light,
+    evened,
     far_off,
     grain_of,
     mixed,
@@ -89,7 +90,7 @@ def find_ink(page: np.ndarray, binarize: str = "otsu", through: float = SOFT) ->
     Paper is what the border is mostly made of: where a letter fills a picture, most of it may be ink.
     Raises LettergpuError where nothing stands out from the paper.
     """
-    grain = 0.0 if is_drawing(page) else grain_of(page)
+    page, grain = (page, 0.0) if is_drawing(page) else (evened(page), grain_of(page))
     ink = _seen(page, binarize, grain, through)
     for blur in BLURS if grain > GRAINY * max(1.0, ink.scale) else ():
         crumbs, letters = ink.pieces

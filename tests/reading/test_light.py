@@ -6,6 +6,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from test_notes import grainy
 from test_spans import font_of
 
+from lettergpu.reading.filters import evened
 from lettergpu.reading.page import on_paper
 from lettergpu.reading.reader import Reader
 
@@ -23,7 +24,8 @@ def page_of(lines, size=(360, 260), table=0, height=26, ink=70):
     draw = ImageDraw.Draw(page)
     for row, line in enumerate(lines):
         draw.text((table + 30, 50 + 2 * height * row), line, ink, font_of("DejaVuSans", height))
-    draw.rectangle((0, 0, table - 1, size[1]), fill=25)
+    if table:
+        draw.rectangle((0, 0, table - 1, size[1]), fill=25)
     return np.asarray(page.filter(ImageFilter.GaussianBlur(0.7)), np.float64)
 
 
@@ -48,3 +50,38 @@ def test_a_strip_of_the_table_beside_a_page_is_left_out_in_any_light(name, table
     page, *_ = on_paper(picture)
     assert page[:, :table].mean() > 90
     assert reader.read(picture).text == "\n".join(LINES)
+
+
+LAMPS = {
+    "in a corner": lambda x, y: 1.0 - 0.6 * np.hypot(x - 0.3, y - 0.3),
+    "above all": lambda x, y: np.exp(-1.2 * ((x - 0.5) ** 2 + (y - 0.5) ** 2)),
+    "beside it": lambda x, y: np.exp(-0.9 * x - 0.2 * y),
+}
+
+
+@pytest.mark.parametrize("name", LAMPS)
+def test_a_page_of_letters_far_apart_is_read_in_the_light_of_a_lamp(name, reader):
+    page = Image.new("L", (1600, 1100), 200)
+    rows = ["NEON", "WAGE", "TURK"]
+    for row, line in enumerate(rows):
+        for column, letter in enumerate(line):
+            ImageDraw.Draw(page).text((250 + 320 * column, 200 + 300 * row), letter, 70, font_of("DejaVuSans", 44))
+    found = reader.read(lit(np.asarray(page.filter(ImageFilter.GaussianBlur(1.0)), np.float64), LAMPS[name]))
+    assert found.text.replace(" ", "") == "\n".join(rows)
+
+
+@pytest.mark.parametrize("name", LAMPS)
+def test_light_is_evened_and_ink_is_kept(name):
+    page = page_of(LINES, size=(480, 260))
+    picture = lit(page, LAMPS[name])
+    even = evened(picture)
+    paper, ink = page > 190, page < 100
+    before, after = (np.ptp(np.percentile(seen[paper], (2, 98))) for seen in (picture, even))
+    assert after < 0.4 * before
+    assert np.median(even[ink]) < 0.5 * np.median(even[paper])
+
+
+@pytest.mark.parametrize("light", [lambda x, y: 1.0 + 0 * x + 0 * y, lambda x, y: np.where(x < 0.5, 0.5, 1.0) + 0 * y])
+def test_a_page_in_even_light_or_a_sharp_shadow_stays_as_it_is(light):
+    picture = lit(page_of(LINES), light)
+    assert evened(picture) is picture
