@@ -1,8 +1,17 @@
 """The one exception for what a user can cause. Its text is one line: what was wrong, where, what to do."""
 
+from collections.abc import Iterable
+
 
 class LettergpuError(Exception):
     """The command line prints it as `error: ...` and exits with 2."""
+
+
+def one_of(option: str, value: str, choices: Iterable[str]) -> None:
+    """Raises LettergpuError, which tells the choices, where a value is none of them."""
+    names = list(choices)
+    if value not in names:
+        raise LettergpuError(f"{option} {brief(value)}: choose one of {', '.join(names)}")
 
 
 def brief(said: object, most: int = 100) -> str:

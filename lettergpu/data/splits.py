@@ -3,7 +3,7 @@
 from string import ascii_lowercase, ascii_uppercase, digits
 from typing import NamedTuple
 
-from ..errors import LettergpuError
+from ..errors import one_of
 
 
 class Split(NamedTuple):
@@ -27,6 +27,5 @@ SPLITS = {
 
 def find_split(name: str) -> Split:
     """The split of that name. Raises LettergpuError if there is none."""
-    if name not in SPLITS:
-        raise LettergpuError(f"--split {name}: choose one of {', '.join(SPLITS)}")
+    one_of("--split", name, SPLITS)
     return SPLITS[name]

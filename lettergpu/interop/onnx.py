@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import __version__
 from ..data import SIDE
-from ..errors import LettergpuError
+from ..errors import LettergpuError, one_of
 from ..files import replacing
 from ..nn.activations import LEAK
 from ..nn.network import Network
@@ -43,8 +43,7 @@ PROBABILITIES: dict[str, Callable[[Graph, Value], Value]] = {
 
 def export(found: Checkpoint, path: Path, pixels: str = "uint8", *, moved: bool = False) -> None:
     """Write the network of a file as `model_of` has it. Raises LettergpuError where that cannot be."""
-    if pixels not in INPUTS:
-        raise LettergpuError(f"--input {pixels}: choose one of {', '.join(INPUTS)}")
+    one_of("--input", pixels, INPUTS)
     if found.network.parameters.nbytes > MOST:
         raise LettergpuError(f"{path}: a file of ONNX holds at most 2 GB; of an ensemble, take one --member")
     content = model_of(found.network, pixels, found.fingerprint, moved=moved).SerializeToString()

@@ -12,7 +12,7 @@ import numpy as np
 from ..config import CHOICES, MOST_LAYERS, Config
 from ..data import matlab
 from ..data.splits import SPLITS
-from ..errors import LettergpuError, brief
+from ..errors import LettergpuError, brief, one_of
 from ..training.checkpoint import Checkpoint
 from . import chain
 from .layers import PIXELS, Layer, Layers
@@ -63,8 +63,7 @@ def read(
     """
     if path.suffix.lower() not in READERS:
         raise LettergpuError(f"{path}: give a file of MATLAB's, .mat, or of ONNX, .onnx")
-    if orientation not in CHOICES["orientation"]:
-        raise LettergpuError(f"--orientation {brief(orientation)}: choose one of {', '.join(CHOICES['orientation'])}")
+    one_of("--orientation", orientation, CHOICES["orientation"])
     if white is not None and not LEAST_WHITE <= white <= 1 / LEAST_WHITE:
         raise LettergpuError(f"--white {white}: give what a white pixel is, such as 1 or 255")
     found = READERS[path.suffix.lower()](path)

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..backends.device import CPU, Device
 from ..data import SIDE
-from ..errors import LettergpuError
+from ..errors import LettergpuError, one_of
 from ..nn.network import Network
 from ..training import checkpoint
 from .filters import darkest
@@ -88,8 +88,8 @@ class Reader:
         what looks like one of these words is read as it, cuts included.
         Raises LettergpuError for what cannot be read, also where there is no letter.
         """
-        _check("form", form, FORMS)
-        _check("binarize", binarize, BINARIZERS)
+        one_of("form", form, FORMS)
+        one_of("binarize", binarize, BINARIZERS)
         if not 1 <= top <= len(self.network.classes):
             raise LettergpuError(f"top {top}: give a number from 1 to {len(self.network.classes)}")
         if binarize == "kmeans" and form == "text":
@@ -274,11 +274,6 @@ def _tried(look: Callable[[Any], Reading], things: Iterable[Any]) -> tuple[list[
         except LettergpuError as error:
             empty = empty or error
     return known, empty
-
-
-def _check(option: str, value: str, names: tuple[str, ...]) -> None:
-    if value not in names:
-        raise LettergpuError(f"{option} {value}: choose one of {', '.join(names)}")
 
 
 def _seen_again(ink: Ink) -> list[Ink]:
