@@ -12,6 +12,7 @@ from skimage.filters import threshold_otsu
 THUMBNAIL = 96  # pixels of the long side, on which colours and polarity are decided, and ink is looked for first
 SPECK, LETTER = 0.4, 6.0  # squares of a stroke's width: what is less is none, and of a letter there is as much ink
 LIT, STEADY, UNEVEN = 0.1, 0.8, 0.45  # logarithms from its light that paper is; of a page; and that light is
+ALL = 0.9  # of ink that one piece is where it hangs together
 COLOURFUL = 0.1  # of the variance of ink's colours that those across its main one have where it has several
 GREYS = np.arange(256, dtype=np.uint8).repeat(3).reshape(-1, 3) @ np.full(3, np.float32(1 / 3))  # each mixed
 
@@ -222,6 +223,12 @@ def evened(pixels: np.ndarray) -> np.ndarray:
         return pixels
     more = Image.fromarray(np.float32(light.max() / light)).resize(pixels.shape[1::-1], Image.Resampling.BILINEAR)
     return np.clip(pixels * np.asarray(more)[..., None], 0, 255).astype(np.uint8)
+
+
+def in_one_piece(mask: np.ndarray) -> bool:
+    """Whether nearly all of a mask (height, width) hangs together."""
+    areas = np.bincount(ndimage.label(mask, np.ones((3, 3)))[0].ravel())[1:]
+    return bool(areas.max(initial=0) > ALL * areas.sum())
 
 
 def dark_on_light(pixels: np.ndarray) -> np.ndarray:

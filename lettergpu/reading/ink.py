@@ -54,6 +54,7 @@ SURPLUS, PART, BROAD = 1.5, 0.12, 0.25  # and so many times what else does, this
 GRAINY = 3.0  # grey levels that pixels beside each other differ by, by chance,
 CROWD = 20, 0.25  # and pieces of ink smaller than a letter, and for each that is not, from which on grain may be ink;
 BLURS = 0.15, 0.25, 0.4  # pixels, for each level of grain, that it is looked at through
+BOLD, TWO, MUCH, MOSTLY, SHARPLY = 64, 0.01, 0.05, 0.85, 0.1  # levels apart; of border, picture; in it as near to each
 FAINTEST = 0.06  # contrast of ink against paper, below which a page counts as empty
 EMPTY = "there is no letter in the picture"
 
@@ -100,6 +101,24 @@ def find_ink(page: np.ndarray, binarize: str = "otsu", through: float = SOFT) ->
         blurred = _seen(softer, binarize, grain, through)
         ink = blurred if blurred.pieces[0] < crumbs / 2 else ink
     return ink
+
+
+def two_toned(pixels: np.ndarray) -> list[Ink]:
+    """What is dark, and what is light, in a picture (height, width, 3) whose border and most of whose pixels are both.
+
+    Bold letters may fill a picture, so that they are wider than strokes are taken for. None where there are more tones.
+    """
+    if np.ptp(border_of(pixels)) < BOLD:
+        return []
+    grey = pixels.mean(axis=2, dtype=np.float32)
+    light = grey > otsu(grey)
+    if not TWO < border_of(light).mean() < 1.0 - TWO or not MUCH < light.mean() < 1.0 - MUCH:
+        return []
+    low, high = (float(np.median(grey[tone])) for tone in (~light, light))
+    if np.quantile(np.minimum(np.abs(grey - low), np.abs(grey - high)), MOSTLY) > SHARPLY * (high - low):
+        return []
+    dark = np.clip((high - grey) / (high - low), 0.0, 1.0)
+    return [Ink(share, stroke_width(share >= 0.5), 1.0) for share in (dark, 1.0 - dark)]
 
 
 def _seen(pixels: np.ndarray, binarize: str, grain: float, through: float) -> Ink:

@@ -19,8 +19,8 @@ from ..data import SIDE
 from ..errors import LettergpuError, one_of
 from ..nn.network import Network
 from ..training import checkpoint
-from .filters import darkest
-from .ink import EMPTY, SHARPER, SOFT, THRESHOLDS, Ink, find_ink
+from .filters import darkest, in_one_piece
+from .ink import EMPTY, SHARPER, SOFT, THRESHOLDS, Ink, find_ink, two_toned
 from .language import english
 from .layout import Found, find_letters, may_be_one, single_letter
 from .lexicon import lexicon_of
@@ -38,6 +38,7 @@ DOUBT, CLOSE = 0.03, 2_000_000  # mean log probability from which on a picture o
 STAYS = 0.8  # by how much a text that is turned has to stand more upright
 FEWER = 0.6  # times as many letters, or more, that are found in what is turned right
 PLAIN, MORE = (-0.5, 2.0), 0.4  # how likely no letter and a plain one is; by what a note has to beat the whole picture
+BOLD, ALONE = -1.0, 0.5  # how likely each letter is that fills a picture, bold as it is; how much less plain one alone
 AROUND = 0.5  # and how likely, in the mean, those of a picture that seems to end on the table: that has letters, too
 LOOKED = 60e6  # pixels looked at, a page's again for each way to see it, after which no other is tried
 ASKED, INKED = 2000, 100  # pieces a network was asked about, or ink is in, up to which another look or turn is worth it
@@ -123,15 +124,18 @@ class Reader:
             worth(ink.share)
             return find_letters(ink, self.judge._replace(names=names), words, language)
 
-        def look(ink: Ink) -> Reading:
+        def look(ink: Ink, one: bool = form == "single") -> Reading:
             before = asked
-            if form == "single":
+            if one:
                 return self._answer(_alone(single_letter(ink)), shape, size, top)
             reading = self._answer(find(ink), shape, size, top)
             if form == "auto" and may_be_one(np.array([letter.box for letter in reading.letters]), ink):
-                whole = self._answer(_alone(single_letter(ink)), shape, size, top)
+                whole = look(ink, one=True)
                 reading = whole if self._likely(whole).mean() > self._likely(reading).mean() + SURER else reading
             return reading if asked - before > ASKED else self._turned(reading, ink, find, shape, size, top)
+
+        def fills(ink: Ink) -> Reading:
+            return look(ink, form == "single" or (form == "auto" and in_one_piece(ink.mask)))
 
         def part(paper: np.ndarray, blur: float, rows: tuple[int, int]) -> Reading:
             ink = _seen_again(find_ink(worth(paper[slice(*rows)]), binarize, blur))[-1]
@@ -145,10 +149,12 @@ class Reader:
             ink = find_ink(worth(paper), binarize, blur)
             also = [] if ink.also is None else [replace(ink, share=ink.also)]
             inks = also if also and ink.pieces[1] > FULL else [ink, *also]
-            if (grey := darkest(paper)) is not None and sum(ink.pieces) <= INKED:
+            few = sum(ink.pieces) <= INKED
+            if few and (grey := darkest(paper)) is not None:
                 with suppress(LettergpuError):
                     inks.append(find_ink(worth(grey), binarize, blur))
             known, empty = _tried(look, chain.from_iterable(map(_seen_again, inks)))
+            known = self._filling(_tried(fills, two_toned(paper) if few else ())[0], known)
             if form == "single" or not known or len(known[0].letters) > FULL:
                 return self._fullest(known, empty)
             parts, unread = _tried(partial(part, paper, blur), sections_of(ink))
@@ -219,6 +225,13 @@ class Reader:
             return known[0]
         says = [self._likely(reading).clip(*PLAIN).sum() + MORE * (not i) for i, reading in enumerate(known)]
         return known[int(np.argmax(says))]
+
+    def _filling(self, seen: list[Reading], known: list[Reading]) -> list[Reading]:
+        """The first of these that is surely letters, and fills a picture, but where what is known says more."""
+        bold = [one for one in seen if one.surety > -SURER and self._likely(one).min() > BOLD][:1]
+        if bold and known and self._plain(bold[0]) + ALONE * (len(bold[0].letters) == 1) < self._plain(known[0]):
+            return known
+        return bold or known
 
     def _sure(self, reading: Reading) -> bool:
         """Whether there is no doubt about what was read: a note as a whole is as surely some letter, but like none."""
