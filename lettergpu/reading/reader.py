@@ -37,7 +37,8 @@ FORMS = ("auto", "single", "text")
 DOUBT, CLOSE = 0.03, 2_000_000  # mean log probability from which on a picture of few pixels is looked at again,
 STAYS = 0.8  # by how much a text that is turned has to stand more upright
 FEWER = 0.6  # times as many letters, or more, that are found in what is turned right
-PLAIN, MORE = (-0.5, 2.0), 0.4  # how likely no letter and a plain one is; by what a note has to beat the whole picture
+PLAIN, SURE = (-0.5, 2.0), 0.3  # how likely no letter and a plain one is; and what one is worth for being named
+MORE = 0.4  # by what a note has to beat the whole picture
 BOLD, ALONE = -1.0, 0.5  # how likely each letter is that fills a picture, bold as it is; how much less plain one alone
 AROUND = 0.5  # and how likely, in the mean, those of a picture that seems to end on the table: that has letters, too
 LOOKED = 60e6  # pixels looked at, a page's again for each way to see it, after which no other is tried
@@ -223,7 +224,8 @@ class Reader:
             raise empty
         if len(known) == 1:
             return known[0]
-        says = [self._likely(reading).clip(*PLAIN).sum() + MORE * (not i) for i, reading in enumerate(known)]
+        says = [self._likely(reading).clip(*PLAIN).sum() + SURE * reading.named for reading in known]
+        says[0] += MORE
         return known[int(np.argmax(says))]
 
     def _filling(self, seen: list[Reading], known: list[Reading]) -> list[Reading]:

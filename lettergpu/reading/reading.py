@@ -48,6 +48,11 @@ class Reading:
         return float(np.mean([np.log(max(letter.top[0][1], 1e-6)) for letter in self.letters]))
 
     @property
+    def named(self) -> float:
+        """How many letters are named: all if that is certain, and the fewer, the less sure; none from some doubt on."""
+        return len(self.letters) * max(0.0, 1.0 + self.surety / (2.0 * SURER))
+
+    @property
     def abreast(self) -> float:
         """How many letters stand side by side, in the mean."""
         return len(self.letters) / (1 + self.text.count("\n"))

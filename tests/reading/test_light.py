@@ -52,6 +52,16 @@ def test_a_strip_of_the_table_beside_a_page_is_left_out_in_any_light(name, table
     assert reader.read(picture).text == "\n".join(LINES)
 
 
+def test_a_sheet_of_which_little_is_ink_is_found(reader):
+    table, sheet = Image.new("L", (2000, 1400), 85), Image.new("L", (900, 620), 200)
+    for row, line in enumerate(["SEND", "HOME"]):
+        for column, letter in enumerate(line):
+            ImageDraw.Draw(sheet).text((180 + 150 * column, 200 + 130 * row), letter, 120, font_of("DejaVuSans", 40))
+    table.paste(sheet, (600, 400))
+    found = reader.read(lit(np.asarray(table.filter(ImageFilter.GaussianBlur(1.0)), np.float64), LIGHTS["from above"]))
+    assert found.text.replace(" ", "") == "SEND\nHOME"
+
+
 LAMPS = {
     "in a corner": lambda x, y: 1.0 - 0.6 * np.hypot(x - 0.3, y - 0.3),
     "above all": lambda x, y: np.exp(-1.2 * ((x - 0.5) ** 2 + (y - 0.5) ** 2)),

@@ -9,6 +9,7 @@ from test_spans import font_of
 from lettergpu.reading import reader as reader_module
 from lettergpu.reading.page import on_paper, perhaps_on_paper
 from lettergpu.reading.reader import Reader
+from lettergpu.reading.reading import Letter, Reading
 
 PAPER = 224, 220, 208
 
@@ -180,7 +181,7 @@ def test_a_text_is_not_given_up_for_a_patch_of_it(reader, monkeypatch):
     monkeypatch.setattr(Reader, "_sure", lambda self, reading: False)
     monkeypatch.setattr(Reader, "_likely", lambda self, reading: likely[12 if len(reading.letters) > 9 else 4])
     assert reader.read(pixels).text == "LONG AND PLAIN"
-    likely[4] *= 3
+    likely[4] *= 4
     assert reader.read(pixels).text == "LONG"
 
 
@@ -193,3 +194,20 @@ def test_what_is_read_for_sure_is_not_looked_at_again(reader, monkeypatch):
     assert not asked
     assert reader.read(lying(drawn, 0.22, 40)).letters
     assert len(asked) == 2  # as it leaves doubt, it is looked at again, more sharply
+
+
+def drawn_letter(name, *strokes):
+    image = np.zeros((28, 28), np.uint8)
+    for rows, columns in strokes:
+        image[slice(*rows), slice(*columns)] = 255
+    return Letter((0, 0, 9, 9), ((name, 0.99),), image, image)
+
+
+def test_many_letters_named_for_sure_say_more_than_one_that_looks_like_one(reader):
+    """A bar is as like a rule as like an I: a sheet of 40 was given up for the strip of table that was like an L."""
+    bar, corner = ((5, 23), (13, 16)), (((5, 23), (6, 9)), ((20, 23), (6, 20)))
+    many = Reading("\n".join(["I" * 10] * 4), (drawn_letter("I", bar),) * 40)
+    other = Reading("L", (drawn_letter("L", *corner),))
+    assert reader._likely(many).sum() < 0 < reader._likely(other).sum()
+    assert reader._fullest([many, other], None) is many
+    assert reader._fullest([other, many], None) is many
