@@ -155,7 +155,7 @@ class Reader:
                 with suppress(LettergpuError):
                     inks.append(find_ink(worth(grey), binarize, blur))
             known, empty = _tried(look, chain.from_iterable(map(_seen_again, inks)))
-            known = self._filling(_tried(fills, two_toned(paper) if few else ())[0], known)
+            known = self._filling(_tried(fills, two_toned(paper) if few else ())[0], known, size)
             if form == "single" or not known or len(known[0].letters) > FULL:
                 return self._fullest(known, empty)
             parts, unread = _tried(partial(part, paper, blur), sections_of(ink))
@@ -228,9 +228,9 @@ class Reader:
         says[0] += MORE
         return known[int(np.argmax(says))]
 
-    def _filling(self, seen: list[Reading], known: list[Reading]) -> list[Reading]:
+    def _filling(self, seen: list[Reading], known: list[Reading], size: Shape) -> list[Reading]:
         """The first of these that is surely letters, and fills a picture, but where what is known says more."""
-        bold = [one for one in seen if one.surety > -SURER and self._likely(one).min() > BOLD][:1]
+        bold = [one for one in seen if one.surety > -SURER and one.fills(size) and self._likely(one).min() > BOLD][:1]
         if bold and known and self._plain(bold[0]) + ALONE * (len(bold[0].letters) == 1) < self._plain(known[0]):
             return known
         return bold or known

@@ -12,6 +12,7 @@ ONE_TWO = tuple(product("IJL", "Z"))  # what the numbers of a list's first lines
 SURER = 0.1  # mean log probability by which one way to see letters has to be better: any ink looks like letters
 MANY, LINED = 300, 4.0  # letters of a page that is not turned, and side by side of one that does not lie on its side,
 WORD = 3  # and, or more, that do where but one is read as it is
+FILLED = 0.8  # of a picture's width and height
 MARKED, BOXES, WORDS = 3, set("DGOQ"), set("AI")  # lines with a mark, at least; what boxes look like; and no mark
 
 
@@ -56,6 +57,11 @@ class Reading:
     def abreast(self) -> float:
         """How many letters stand side by side, in the mean."""
         return len(self.letters) / (1 + self.text.count("\n"))
+
+    def fills(self, size: Sequence[int]) -> bool:
+        """Whether the letters reach across a picture of this width and height, but for little."""
+        boxes = np.array([letter.box for letter in self.letters])
+        return bool((boxes[:, 2:].max(axis=0) - boxes[:, :2].min(axis=0) > FILLED * np.asarray(size)).all())
 
     def turns(self, pieces: int) -> tuple[int, ...]:
         """The quarters by which the picture may have to be turned. pieces: of its ink, as large as letters."""
