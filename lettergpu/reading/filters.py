@@ -12,6 +12,8 @@ from skimage.filters import threshold_otsu
 THUMBNAIL = 96  # pixels of the long side, on which colours and polarity are decided, and ink is looked for first
 SPECK, LETTER = 0.4, 6.0  # squares of a stroke's width: what is less is none, and of a letter there is as much ink
 LIT, STEADY, UNEVEN = 0.1, 0.8, 0.45  # logarithms from its light that paper is; of a page; and that light is
+FAINT = 0.08  # contrast of ink on paper
+SURPLUS, BROAD = 1.5, 0.25  # times as much as what else is as weak, weak letters are; and as wide as long
 ALL = 0.9  # of ink that one piece is where it hangs together
 COLOURFUL = 0.1  # of the variance of ink's colours that those across its main one have where it has several
 GREYS = np.arange(256, dtype=np.uint8).repeat(3).reshape(-1, 3) @ np.full(3, np.float32(1 / 3))  # each mixed
@@ -132,6 +134,17 @@ def rectangular(sheet: np.ndarray) -> float:
     return float(sheet.sum() / (across[:90] * across[90:]).min())
 
 
+def inked(bright: np.ndarray, paper: np.ndarray, where: np.ndarray) -> float:
+    """How much is ink where a mask says; all of them (height, width)."""
+    return float((bright[where] < (1.0 - FAINT) * paper[where]).mean()) if where.any() else 0.0
+
+
+def without_ink(grey: np.ndarray, window: int) -> np.ndarray:
+    """Closed over what is dark and narrower than the window; a dark strip along the border is the end of more."""
+    wide = np.pad(grey, window - 1, mode="edge")
+    return of_squares(np.minimum, of_squares(np.maximum, wide, window), window)
+
+
 def sizes_of(boxes: Iterable[tuple[slice, slice]]) -> np.ndarray:
     """Heights and widths of these rows and columns, (2, n)."""
     return np.array([[part.stop - part.start for part in box] for box in boxes]).reshape(-1, 2).T
@@ -181,6 +194,19 @@ def pieces_of(mask: np.ndarray, stroke: float) -> tuple[int, int]:
     """
     areas = np.bincount(ndimage.label(mask, np.ones((3, 3)))[0].ravel())[1:] / stroke**2
     return int(((areas > SPECK) & (areas < LETTER)).sum()), int((areas >= LETTER).sum())
+
+
+def of_letters(mask: np.ndarray, letter: float, stroke: float, least: float) -> np.ndarray:
+    """What of a mask may be letters of about this height, if it is as much as this; else nothing."""
+    labels, _ = ndimage.label(mask, np.ones((3, 3)))
+    (tall, wide), areas = sizes_of(ndimage.find_objects(labels)), np.bincount(labels.ravel())[1:]
+    long = np.maximum(tall, wide)
+    likely = (long > 0.4 * letter) & (tall < 3 * letter) & (wide < 6 * letter) & (areas > stroke * long / 4)
+    cut = border_of(labels)
+    likely[cut[cut > 0] - 1] = False
+    broad = likely & (np.minimum(tall, wide) > BROAD * long)  # others are I, or sides of boxes
+    much = areas[broad].sum() >= max(SURPLUS * areas[~likely].sum(), least)
+    return np.append(False, likely & much)[labels]
 
 
 def grain_of(pixels: np.ndarray) -> float:

@@ -27,6 +27,7 @@ from .filters import (
     far_off,
     grain_of,
     mixed,
+    of_letters,
     otsu,
     pieces_of,
     reduced,
@@ -40,6 +41,7 @@ from .rules import rules_of
 
 THRESHOLDS = ("otsu", "sauvola")
 FINE = 6.0  # pixels: strokes as wide as this are seen well enough, and what is between them
+CLOSER = 384  # pixels of the long side of a second first look, where from farther off there is nothing
 SOLID = 0.75  # of what is taken for strokes is ink in a closer look, or it is lines of small writing
 NEAR = 12.0  # pixels: strokes as wide as this, and their surroundings, are enough to see the paper by
 SMALL = 600  # pixels of the long side, up to which there is no time to be gained by it, and letters would be lost
@@ -50,7 +52,7 @@ FLAT, EVEN = 0.3, 0.3  # of a picture that has the colour of its border, and its
 SEEN = 3.0  # pixels: strokes as wide as this are enough to look for weak ink beside strong,
 WELL_OFF = 2.0  # strokes from it at least,
 NOISE, WEAKEST, CLEARLY = 4.5, 0.05, 1.3  # whose contrast is so many times the paper's noise, so much, and above both
-SURPLUS, PART, BROAD = 1.5, 0.12, 0.25  # and so many times what else does, this part of strong ink, and this wide
+PART = 0.12  # and as much of it as this part of the strong
 GRAINY = 3.0  # grey levels that pixels beside each other differ by, by chance,
 CROWD = 20, 0.25  # and pieces of ink smaller than a letter, and for each that is not, from which on grain may be ink;
 BLURS = 0.15, 0.25, 0.4  # pixels, for each level of grain, that it is looked at through
@@ -152,11 +154,17 @@ def _off_flat_paper(pixels: np.ndarray) -> np.ndarray | None:
 
 def _ink(pixels: np.ndarray, mixture: np.ndarray, binarize: str, through: float, flat: bool = False) -> Ink:
     """The ink, where the colours are mixed so that it is darker than paper."""
-    look = _first_look(pixels, mixture, through, flat)
-    box = varied(look.seen, 2 * int(2.0 * look.stroke) + 3) if flat else np.s_[:, :]
-    share = np.zeros(look.seen.shape, np.float32)
-    share[box], also = _shares(smoothed(look.seen[box], look.blur), look.near[box], look.stroke, binarize, flat)
-    return Ink(share, max(1.0, stroke_width(share >= 0.5)), look.scale, also)
+    for side in (THUMBNAIL, CLOSER):  # small writing in a large picture is seen but closely
+        look = _first_look(pixels, mixture, through, flat, side)
+        box = varied(look.seen, 2 * int(2.0 * look.stroke) + 3) if flat else np.s_[:, :]
+        found = _shares(smoothed(look.seen[box], look.blur), look.near[box], look.stroke, binarize, flat)
+        if found:
+            share = np.zeros(look.seen.shape, np.float32)
+            share[box], also = found
+            return Ink(share, max(1.0, stroke_width(share >= 0.5)), look.scale, also)
+        if max(pixels.shape) <= side:
+            break
+    raise LettergpuError(EMPTY)
 
 
 class _Look(NamedTuple):
@@ -169,13 +177,13 @@ class _Look(NamedTuple):
     blur: float
 
 
-def _first_look(pixels: np.ndarray, mixture: np.ndarray, through: float, flat: bool) -> _Look:
+def _first_look(pixels: np.ndarray, mixture: np.ndarray, through: float, flat: bool, side: int) -> _Look:
     """From a thumbnail on, each look is twice as fine, and knows from the one before how wide the strokes are.
 
     From afar lines of small writing are strokes; a closer look, enlarged if they are fine now, finds little to be ink.
     """
     darkest = 255.0 * np.minimum(mixture, 0.0).sum() - 8.0  # 8, so that noise in the dark is no contrast
-    scale: float = 1 << max(0, (max(pixels.shape) // THUMBNAIL).bit_length() - 1)
+    scale: float = 1 << max(0, (max(pixels.shape) // side).bit_length() - 1)
     finest = 0.5 if max(pixels.shape) <= LARGE else 1.0
     long_side = max(pixels.shape) / scale
     width, stroke, smooth = max(9.0, long_side / 6), 0.0, max(0.6, long_side / 200)
@@ -214,18 +222,18 @@ def _first_look(pixels: np.ndarray, mixture: np.ndarray, through: float, flat: b
 
 def _shares(
     seen: np.ndarray, near: np.ndarray, stroke: float, binarize: str, flat: bool
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """How much of each pixel is ink, and also, as `Ink` has it. near: where ink may be, with some paper around it.
+) -> tuple[np.ndarray, np.ndarray | None] | None:
+    """How much of each pixel is ink, and also, as `Ink` has it; None where nothing stands out. near: where ink may be.
 
     flat: the paper has one colour, so that what is weak beside other ink is ink, too.
     """
     contrast = 1.0 - seen / _paper(seen, 6.0 * stroke + 3.0, flat)
     ink = contrast > otsu(contrast[near]) if near.any() else near
     if not ink.any() or not (near & ~ink).any():
-        raise LettergpuError(EMPTY)
+        return None
     low, high = np.median(contrast[near & ~ink]), np.percentile(contrast[ink], 60)
     if high - low < FAINTEST:
-        raise LettergpuError(EMPTY)
+        return None
     window = 2 * int(4.0 * stroke) + 3 if binarize == "sauvola" else 0
     if flat:
         high = np.maximum(around(np.maximum, contrast, 2 * int(stroke) + 1), low + 2 * FAINTEST)
@@ -259,26 +267,13 @@ def _high(contrast: np.ndarray, low: float, high: float, stroke: float) -> np.nd
     paper = np.median(seen[far])
     least = paper + max(NOISE * float(np.median(np.abs(seen[far] - paper))), WEAKEST / 2)
     weak = far & (seen > least)
-    weak = _of_letters(weak & ~rules_of(weak, stroke), letter, stroke, PART * strong.sum())
+    weak = of_letters(weak & ~rules_of(weak, stroke), letter, stroke, PART * strong.sum())
     weaker = np.percentile(seen[weak], 60) if weak.any() else 0.0
     if weaker - low < WEAKEST or weaker < CLEARLY * least:
         return None
     near = far & around(np.maximum, weak, 2 * int(2.0 * stroke) + 3)
     height, width = contrast.shape
     return np.where(near.repeat(step, axis=0).repeat(step, axis=1)[:height, :width], weaker, high)
-
-
-def _of_letters(mask: np.ndarray, letter: float, stroke: float, least: float) -> np.ndarray:
-    """What of a mask may be letters of about this height, if it is as much as this; else nothing."""
-    labels, _ = ndimage.label(mask, np.ones((3, 3)))
-    (tall, wide), areas = sizes_of(ndimage.find_objects(labels)), np.bincount(labels.ravel())[1:]
-    long = np.maximum(tall, wide)
-    likely = (long > 0.4 * letter) & (tall < 3 * letter) & (wide < 6 * letter) & (areas > stroke * long / 4)
-    cut = border_of(labels)
-    likely[cut[cut > 0] - 1] = False
-    broad = likely & (np.minimum(tall, wide) > BROAD * long)  # others are I, or sides of boxes
-    much = areas[broad].sum() >= max(SURPLUS * areas[~likely].sum(), least)
-    return np.append(False, likely & much)[labels]
 
 
 def _paper(grey: np.ndarray, width: float, flat: bool) -> Any:

@@ -7,7 +7,7 @@ writing is brought on its paper.
 
 from collections.abc import Iterator
 from functools import reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -15,6 +15,7 @@ from scipy import ndimage
 from skimage.morphology import convex_hull_image
 
 from .filters import (
+    FAINT,
     around,
     border_of,
     brightest,
@@ -22,13 +23,14 @@ from .filters import (
     far_off,
     filled,
     grown,
+    inked,
     inside,
-    of_squares,
     opened,
     otsu,
     outline,
     rectangular,
     smoothed,
+    without_ink,
 )
 
 SIDE = 192  # pixels of the long side, on which the sheet is looked for
@@ -42,7 +44,8 @@ PHOTO = 400  # pixels of the long side: what is small in a smaller picture is a 
 MOST, WIDE = 0.99, 3  # of the picture that is sheet; and that is as wide as what it is seen beside, this part
 PART = 0.05  # of what looks like one sheet that another may be beside it
 CONVEX = 0.8  # of its convex hull that a sheet fills; a torn one has less than 1
-FAINT, WRITTEN = 0.08, 0.001  # contrast of ink on it, and how much of it is ink at least: a letter may fill a picture
+WRITTEN = 0.002  # of a sheet that is ink at least: a letter may fill a picture
+CLOSE, LITTLE = 4, 0.0003  # times as closely as it is looked at where it seems empty, and how much has to be there
 INKED = 0.3  # of a sheet that is ink at most; bright writing on the dark has as much dark between its strokes
 COLOURS, KMEANS = 5, 1  # by which table, paper and what else there is are told apart, and how well,
 SMALLEST, LARGEST, SAME = 0.012, 0.7, 0.004  # of the picture that a note of one of them is, and two that are one,
@@ -154,15 +157,15 @@ def _notes(pixels: np.ndarray, dark: bool) -> list[_Seen]:
     if min(small.shape[:2]) < 4 * EDGE:
         return []
     bright = smoothed(small.mean(axis=2), 1.0)
-    light = _without_ink(bright, window)
-    paper = np.stack([_without_ink(smoothed(colour, 1.0), window) for colour in np.moveaxis(small, 2, 0)], axis=-1)
+    light = without_ink(bright, window)
+    paper = np.stack([without_ink(smoothed(colour, 1.0), window) for colour in np.moveaxis(small, 2, 0)], axis=-1)
     found = []
     for region in (*_patches(paper), _largest(light > (threshold := otsu(light)))):
         sheet = _written(filled(region), bright, threshold, window)
         core = inside(sheet, EDGE)
         if (
             border_of(sheet).sum() <= outline(sheet).sum() / 2
-            and WRITTEN <= _inked(bright, light, core) <= FULL
+            and WRITTEN <= inked(bright, light, core) <= FULL
             and ndimage.label(core & (bright < (1.0 - FAINT) * light))[1] <= PIECES
             and _stands_out(paper, core, sheet)
             and sheet.sum() >= SOLID * convex_hull_image(sheet).sum()
@@ -201,12 +204,12 @@ def _endless(pixels: np.ndarray, seen: _Seen) -> np.ndarray:
     return np.where(kept[..., None] > 127, pixels, 255 - paper if seen.dark else paper)
 
 
-def _small(pixels: np.ndarray, dark: bool) -> tuple[np.ndarray, int]:
+def _small(pixels: np.ndarray, dark: bool, side: int = SIDE) -> tuple[np.ndarray, int]:
     """The picture as a sheet is looked for in it, float32 (height, width, 3), and the window that letters fit in.
 
-    dark: where the sheet is, whose negative is looked at.
+    dark: where the sheet is, whose negative is looked at. side: pixels of its long side at most.
     """
-    small = np.asarray(Image.fromarray(pixels).reduce(-(-max(pixels.shape) // SIDE)), np.float32)
+    small = np.asarray(Image.fromarray(pixels).reduce(-(-max(pixels.shape) // side)), np.float32)
     return 255.0 - small if dark else small, 2 * (max(small.shape) // (2 * LETTER)) + 1
 
 
@@ -219,37 +222,43 @@ def _sheet(pixels: np.ndarray, dark: bool) -> _Seen | None:
     small, window = _small(pixels, dark)
     red, green, blue = np.moveaxis(small, 2, 0)
     bright = smoothed(np.minimum(np.minimum(red, green), blue), 1.0)
-    paper = _without_ink(bright, window)
+    paper = without_ink(bright, window)
     if min(paper.shape) < 4 * EDGE or np.ptp(paper) < 16:
         return None
     even = paper / np.maximum(brightest(paper, max(paper.shape) // WIDE), 1.0)
     for seen, threshold in ((paper, otsu(paper)), (even, otsu(even)), (even, DARKER)):
         sheet = filled(_largest(seen > threshold))
-        whole = _is_sheet(sheet, bright, paper, dark, max(pixels.shape) < PHOTO)
+        whole = _is_sheet(sheet, bright, paper, dark, pixels)
         if whole is not None:
             return _Seen(small, sheet, window, dark, whole)
     return None
 
 
-def _is_sheet(sheet: np.ndarray, bright: np.ndarray, paper: np.ndarray, dark: bool, small: bool) -> bool | None:
-    """Whether a sheet is seen all round; None where it is none. (height, width), small: of a picture below PHOTO."""
+def _is_sheet(sheet: np.ndarray, bright: np.ndarray, paper: np.ndarray, dark: bool, pixels: Any) -> bool | None:
+    """Whether a sheet (height, width) is seen all round, and surely written on; None where it is none."""
     least, most = (BOARD_LEAST, BOARD_INKED) if dark else (LEAST[0], INKED)
     core = inside(sheet, CORE)
     if not least <= sheet.mean() <= MOST or not core.any():
         return None
-    written = _inked(bright, paper, core)
-    if not WRITTEN <= written <= most or sheet.sum() < CONVEX * convex_hull_image(sheet).sum():
+    written = inked(bright, paper, core)
+    if written > most or sheet.sum() < CONVEX * convex_hull_image(sheet).sum():
         return None
     edge = sheet & ~inside(sheet, 1)
     falls, open_ = _falls(paper, sheet), int(edge.sum() < SEEN * outline(sheet).sum())
     shaded = open_ and np.median(paper[~sheet]) >= DARKER * np.median(paper[sheet])
-    large = sheet.mean() >= LEAST[open_ or small]
-    return not open_ if large and falls > FALLS[open_] and not shaded else None
+    large = sheet.mean() >= LEAST[open_ or max(pixels.shape) < PHOTO]
+    if not large or falls <= FALLS[open_] or shaded:
+        return None
+    small = written < WRITTEN  # or no writing, which is seen but closely
+    return None if small and _closely_inked(pixels, core, dark) < LITTLE else not (open_ or small)
 
 
-def _inked(bright: np.ndarray, paper: np.ndarray, where: np.ndarray) -> float:
-    """How much is ink where a mask says; all of them (height, width)."""
-    return float((bright[where] < (1.0 - FAINT) * paper[where]).mean()) if where.any() else 0.0
+def _closely_inked(pixels: np.ndarray, core: np.ndarray, dark: bool) -> float:
+    """How much is ink where a mask of the small picture says, seen CLOSE times as closely."""
+    near, window = _small(pixels, dark, CLOSE * SIDE)
+    bright = smoothed(near.min(axis=2), 1.0)
+    where = np.asarray(Image.fromarray(core).resize(bright.shape[::-1], Image.Resampling.NEAREST))
+    return inked(bright, without_ink(bright, window), where)
 
 
 def _written(sheet: np.ndarray, bright: np.ndarray, threshold: float, window: int) -> np.ndarray:
@@ -258,9 +267,9 @@ def _written(sheet: np.ndarray, bright: np.ndarray, threshold: float, window: in
     large = 1 + np.flatnonzero(np.bincount(parts.ravel())[1:] > PART * sheet.sum())
     kept = np.zeros_like(sheet)
     for number in large if len(large) > 1 else ():
-        part = filled(_without_ink((parts == number).astype(np.float32), window) > 0.5)
-        paper = _without_ink(np.where(part, bright, 0.0), window)
-        if _inked(bright, paper, inside(part, CORE)) >= WRITTEN:
+        part = filled(without_ink((parts == number).astype(np.float32), window) > 0.5)
+        paper = without_ink(np.where(part, bright, 0.0), window)
+        if inked(bright, paper, inside(part, CORE)) >= WRITTEN:
             kept |= part
     return kept if kept.any() else sheet
 
@@ -284,14 +293,8 @@ def _falls(paper: np.ndarray, sheet: np.ndarray) -> float:
     return float(np.percentile(falls, 10) / max(np.median(paper[sheet]), 1.0))
 
 
-def _without_ink(grey: np.ndarray, window: int) -> np.ndarray:
-    """Closed over what is dark and narrower than the window; a dark strip along the border is the end of more."""
-    wide = np.pad(grey, window - 1, mode="edge")
-    return of_squares(np.minimum, of_squares(np.maximum, wide, window), window)
-
-
 def _mean_within(small: np.ndarray, inner: np.ndarray, window: int) -> np.ndarray:
     """The paper's colour around each place, (height, width, 3), of what is inner alone."""
     weight = np.maximum(ndimage.uniform_filter(inner.astype(np.float32), window), 1e-6)
-    colours = [np.where(inner, _without_ink(small[..., i], window), 0.0) for i in range(3)]
+    colours = [np.where(inner, without_ink(small[..., i], window), 0.0) for i in range(3)]
     return np.stack([ndimage.uniform_filter(colour, window) / weight for colour in colours], axis=-1)

@@ -52,11 +52,13 @@ def test_a_strip_of_the_table_beside_a_page_is_left_out_in_any_light(name, table
     assert reader.read(picture).text == "\n".join(LINES)
 
 
-def test_a_sheet_of_which_little_is_ink_is_found(reader):
+@pytest.mark.parametrize("height", [26, 40])
+def test_small_writing_on_a_sheet_in_a_large_picture_is_seen(height, reader):
     table, sheet = Image.new("L", (2000, 1400), 85), Image.new("L", (900, 620), 200)
     for row, line in enumerate(["SEND", "HOME"]):
         for column, letter in enumerate(line):
-            ImageDraw.Draw(sheet).text((180 + 150 * column, 200 + 130 * row), letter, 120, font_of("DejaVuSans", 40))
+            place = 180 + 150 * column, 200 + 130 * row
+            ImageDraw.Draw(sheet).text(place, letter, 120, font_of("DejaVuSans", height))
     table.paste(sheet, (600, 400))
     found = reader.read(lit(np.asarray(table.filter(ImageFilter.GaussianBlur(1.0)), np.float64), LIGHTS["from above"]))
     assert found.text.replace(" ", "") == "SEND\nHOME"
