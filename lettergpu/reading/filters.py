@@ -11,7 +11,8 @@ from skimage.filters import threshold_otsu
 
 THUMBNAIL = 96  # pixels of the long side, on which colours and polarity are decided, and ink is looked for first
 SPECK, LETTER = 0.4, 6.0  # squares of a stroke's width: what is less is none, and of a letter there is as much ink
-LIT, STEADY, UNEVEN = 0.1, 0.8, 0.45  # logarithms from its light that paper is; of a page; and that light is
+LIT, STEADY = 0.1, 0.8  # how far paper is from its light, in logarithms, and how much of a page is paper
+UNEVEN = 0.45  # and by how much, likewise, the light falls off, from which on it is evened
 FAINT = 0.08  # contrast of ink on paper
 SURPLUS, BROAD = 1.5, 0.25  # times as much as what else is as weak, weak letters are; and as wide as long
 ALL = 0.9  # of ink that one piece is where it hangs together

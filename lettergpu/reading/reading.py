@@ -12,7 +12,7 @@ ONE_TWO = tuple(product("IJL", "Z"))  # what the numbers of a list's first lines
 SURER = 0.1  # mean log probability by which one way to see letters has to be better: any ink looks like letters
 MANY, LINED = 300, 4.0  # letters of a page that is not turned, and side by side of one that does not lie on its side,
 WORD = 3  # and, or more, that do where but one is read as it is
-FILLED = 0.8  # of a picture's width and height
+FILLED = 0.8  # of a picture's width and height that bold letters reach across where they fill it
 MARKED, BOXES, WORDS = 3, set("DGOQ"), set("AI")  # lines with a mark, at least; what boxes look like; and no mark
 
 
