@@ -9,6 +9,7 @@ dark, until it is looked at through a blur: it falls apart there, which letters 
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,7 +81,7 @@ class Ink:
         """bool (height, width): what is ink rather than paper."""
         return self.share >= 0.5
 
-    @property
+    @cached_property
     def pieces(self) -> tuple[int, int]:
         """How many pieces of ink there are that are smaller than a letter, but no specks, and how many that are not."""
         return pieces_of(self.mask, self.stroke)
@@ -108,11 +109,13 @@ def find_ink(page: np.ndarray, binarize: str = "otsu", through: float = SOFT) ->
 def two_toned(pixels: np.ndarray) -> list[Ink]:
     """What is dark, and what is light, in a picture (height, width, 3) whose border and most of whose pixels are both.
 
-    Bold letters may fill a picture, so that they are wider than strokes are taken for. None where there are more tones.
+    Bold letters may fill a picture, so that they are wider than strokes are taken for: seen from afar they are large
+    enough. None where there are more tones.
     """
     if np.ptp(border_of(pixels)) < BOLD:
         return []
-    grey = pixels.mean(axis=2, dtype=np.float32)
+    scale = -(-max(pixels.shape) // SMALL)
+    grey = reduced(Image.fromarray(pixels), scale).mean(axis=2, dtype=np.float32)
     light = grey > otsu(grey)
     if not TWO < border_of(light).mean() < 1.0 - TWO or not MUCH < light.mean() < 1.0 - MUCH:
         return []
@@ -120,7 +123,7 @@ def two_toned(pixels: np.ndarray) -> list[Ink]:
     if np.quantile(np.minimum(np.abs(grey - low), np.abs(grey - high)), MOSTLY) > SHARPLY * (high - low):
         return []
     dark = np.clip((high - grey) / (high - low), 0.0, 1.0)
-    return [Ink(share, stroke_width(share >= 0.5), 1.0) for share in (dark, 1.0 - dark)]
+    return [Ink(share, stroke_width(share >= 0.5), scale) for share in (dark, 1.0 - dark)]
 
 
 def _seen(pixels: np.ndarray, binarize: str, grain: float, through: float) -> Ink:

@@ -43,6 +43,14 @@ def test_a_word_that_fills_a_picture_is_none_of_its_letters(word, reader):
     assert reader.read(cut_out(word, size=(130 * len(word), 150))).text == word
 
 
+def test_a_large_picture_is_seen_from_afar_and_its_letter_stands_where_it_is(reader):
+    large = cut_out("E", size=(1500, 1800), bolder=15)
+    assert all(max(ink.share.shape) <= 600 for ink in two_toned(large))
+    (letter,) = reader.read(large).letters
+    assert letter.top[0][0] == "E"
+    assert np.abs(np.array(letter.box) - (0, 0, 1500, 1800)).max() < 20
+
+
 def test_what_is_in_one_tone_or_three_or_has_a_plain_border_is_not_looked_at():
     letter = cut_out("E")
     assert [round(float(ink.share.mean()), 1) for ink in two_toned(letter)] == [0.7, 0.3]
