@@ -15,7 +15,7 @@ LIT, STEADY = 0.1, 0.8  # how far paper is from its light, in logarithms, and ho
 UNEVEN = 0.45  # and by how much, likewise, the light falls off, from which on it is evened
 FAINT = 0.08  # contrast of ink on paper
 SURPLUS, BROAD = 1.5, 0.25  # times as much as what else is as weak, weak letters are; and as wide as long
-ALL = 0.9  # of ink that one piece is where it hangs together
+ALL = 0.9  # of the ink, but for specks, that one piece is where it hangs together
 COLOURFUL = 0.1  # of the variance of ink's colours that those across its main one have where it has several
 GREYS = np.arange(256, dtype=np.uint8).repeat(3).reshape(-1, 3) @ np.full(3, np.float32(1 / 3))  # each mixed
 
@@ -188,18 +188,27 @@ def stroke_width(mask: np.ndarray) -> float:
     return 2.0 * float(np.median(distance[(distance == of_squares(np.maximum, around_it, 3)) & inked])) - 1.0
 
 
+def labelled(mask: np.ndarray) -> tuple[np.ndarray, int]:
+    """The number of the piece that each place of a mask (height, width) is of, 0 for none, and how many there are.
+
+    What touches at its corners hangs together.
+    """
+    labels, count = ndimage.label(mask, np.ones((3, 3)))
+    return labels, count
+
+
 def pieces_of(mask: np.ndarray, stroke: float) -> tuple[int, int]:
     """How many pieces of ink, bool (height, width), but specks, are smaller than a letter, and how many are not.
 
     stroke: the width of a pen stroke in pixels.
     """
-    areas = np.bincount(ndimage.label(mask, np.ones((3, 3)))[0].ravel())[1:] / stroke**2
+    areas = np.bincount(labelled(mask)[0].ravel())[1:] / stroke**2
     return int(((areas > SPECK) & (areas < LETTER)).sum()), int((areas >= LETTER).sum())
 
 
 def of_letters(mask: np.ndarray, letter: float, stroke: float, least: float) -> np.ndarray:
     """What of a mask may be letters of about this height, if it is as much as this; else nothing."""
-    labels, _ = ndimage.label(mask, np.ones((3, 3)))
+    labels, _ = labelled(mask)
     (tall, wide), areas = sizes_of(ndimage.find_objects(labels)), np.bincount(labels.ravel())[1:]
     long = np.maximum(tall, wide)
     likely = (long > 0.4 * letter) & (tall < 3 * letter) & (wide < 6 * letter) & (areas > stroke * long / 4)
@@ -253,9 +262,9 @@ def evened(pixels: np.ndarray) -> np.ndarray:
     return np.clip(pixels * np.asarray(more)[..., None], 0, 255).astype(np.uint8)
 
 
-def in_one_piece(mask: np.ndarray) -> bool:
-    """Whether nearly all of a mask (height, width) hangs together."""
-    areas = np.bincount(ndimage.label(mask, np.ones((3, 3)))[0].ravel())[1:]
+def in_one_piece(labels: np.ndarray) -> bool:
+    """Whether nearly all ink, (height, width), 0 for paper, has one of these numbers."""
+    areas = np.bincount(labels.ravel())[1:]
     return bool(areas.max(initial=0) > ALL * areas.sum())
 
 

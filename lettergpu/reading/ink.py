@@ -27,6 +27,7 @@ from .filters import (
     evened,
     far_off,
     grain_of,
+    labelled,
     mixed,
     of_letters,
     otsu,
@@ -262,7 +263,7 @@ def _high(contrast: np.ndarray, low: float, high: float, stroke: float) -> np.nd
     step = max(1, int(stroke / SEEN))
     seen, stroke = contrast[::step, ::step], stroke / step
     strong = seen > (low + high) / 2
-    tall = sizes_of(ndimage.find_objects(ndimage.label(strong, np.ones((3, 3)))[0]))[0]
+    tall = sizes_of(ndimage.find_objects(labelled(strong)[0]))[0]
     far = ~around(np.maximum, strong, 2 * int(WELL_OFF * stroke) + 1)
     if not far.any() or not (tall > 2 * stroke).any():
         return None

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import LettergpuError
 from .cuts import fragments_of
+from .filters import in_one_piece
 from .ink import EMPTY, Ink
 from .language import Language, in_alphabetical_order
 from .lexicon import Lexicon
@@ -37,7 +38,6 @@ WRITING = 4  # or beside so many as weak: an edge, a shadow or the other side's 
 LONE = 1.5  # heights: what stands alone and is no wider is one letter, where most do,
 SHEET = 3  # and there are so many; fewer are likely one, as if letters stood apart by
 LONELY = 0.1  # heights
-ALL = 0.9  # of the ink, but for specks
 SURE = 3, -0.25, 0.2  # letters, their mean log probability and a fragment's score: what is more is writing
 SINGLE, STROKES = 2.5, 8  # heights: what is no wider may be one letter, such as an m, in so many parts
 JOINED = 2.5  # heights of a letter: ink as wide as this that hangs together is of several
@@ -71,18 +71,17 @@ class Found(NamedTuple):
 def single_letter(ink: Ink) -> Glyph:
     """All ink of a page, but for specks, as one letter."""
     sheet = level_sheet(ink)
-    sheet = (len(sheet.pieces) > 1 and in_one_piece(ink)) or sheet
+    sheet = (len(sheet.pieces) > 1 and _undashed(ink)) or sheet
     big = max(piece.height + piece.width for piece in sheet.pieces)
     kept = [piece for piece in sheet.pieces if piece.height + piece.width > 0.15 * big]
     inner = [piece for piece in kept if not at_edge(piece, sheet.share.shape)]
     return sheet.glyph(joined(inner or kept))
 
 
-def in_one_piece(ink: Ink) -> Sheet | None:
+def _undashed(ink: Ink) -> Sheet | None:
     """The page with strokes that are broken into dashes in one piece, if nearly all of its ink hangs together then."""
     sheet = level_sheet(ink, apart=round(ink.stroke / 2))
-    areas = np.bincount(sheet.labels[sheet.labels > 0])
-    return sheet if areas.max() > ALL * areas.sum() else None
+    return sheet if in_one_piece(sheet.labels) else None
 
 
 def may_be_one(boxes: np.ndarray, ink: Ink) -> bool:
@@ -91,7 +90,7 @@ def may_be_one(boxes: np.ndarray, ink: Ink) -> bool:
     wide, high, count = right.max() - left.min(), bottom.max() - top.min(), len(left)
     if wide > SINGLE * high:
         return False
-    return 2 <= count < STROKES or (STROKES <= count <= MANY and in_one_piece(ink) is not None)
+    return 2 <= count < STROKES or (STROKES <= count <= MANY and _undashed(ink) is not None)
 
 
 def find_letters(ink: Ink, judge: Judge, lexicon: Lexicon | None = None, language: Language | None = None) -> Found:

@@ -13,7 +13,7 @@ from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .filters import SPECK, half_way, otsu, sizes_of
+from .filters import SPECK, half_way, labelled, otsu, sizes_of
 from .ink import Ink
 from .sheet import Piece
 
@@ -54,7 +54,7 @@ def left_over(ink: Ink, letters: np.ndarray) -> list[tuple[int, int]]:
     Faint ink, too: writing so much smaller is, seen as coarsely as the other may be, or writing as weak. Where there
     are more than SECTIONS of them it is a pattern, and none is told.
     """
-    labels, count = ndimage.label(ink.share >= FAINT, np.ones((3, 3)))
+    labels, count = labelled(ink.share >= FAINT)
     large = np.bincount(labels.ravel(), minlength=count + 1)[1:] > SPECK * ink.stroke**2
     ends = np.array([(box[0].start, box[0].stop) for box in ndimage.find_objects(labels)]).reshape(-1, 2)[large]
     used = np.ones(round(len(ink.share) * ink.scale) + 2, bool)
@@ -70,7 +70,7 @@ def left_over(ink: Ink, letters: np.ndarray) -> list[tuple[int, int]]:
 def _bands(ink: Ink) -> Iterator[tuple[int, int, float]]:
     """Between white strips across the page, what may be lines of letters: top, bottom, a letter's height, in pixels."""
     step = -(-max(ink.share.shape) // 1000)  # seen well enough for a letter's height
-    labels, count = ndimage.label(ink.mask[::step, ::step], np.ones((3, 3)))
+    labels, count = labelled(ink.mask[::step, ::step])
     boxes = ndimage.find_objects(labels)
     tall, wide = sizes_of(boxes)
     top, left = np.array([[part.start for part in box] for box in boxes]).reshape(-1, 2).T

@@ -7,7 +7,7 @@ writing is brought on its paper.
 
 from collections.abc import Iterator
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -234,7 +234,7 @@ def _sheet(pixels: np.ndarray, dark: bool) -> _Seen | None:
     return None
 
 
-def _is_sheet(sheet: np.ndarray, bright: np.ndarray, paper: np.ndarray, dark: bool, pixels: Any) -> bool | None:
+def _is_sheet(sheet: np.ndarray, bright: np.ndarray, paper: np.ndarray, dark: bool, pixels: np.ndarray) -> bool | None:
     """Whether a sheet (height, width) is seen all round, and surely written on; None where it is none."""
     least, most = (BOARD_LEAST, BOARD_INKED) if dark else (LEAST[0], INKED)
     core = inside(sheet, CORE)

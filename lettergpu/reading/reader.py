@@ -19,7 +19,7 @@ from ..data import SIDE
 from ..errors import LettergpuError, one_of
 from ..nn.network import Network
 from ..training import checkpoint
-from .filters import darkest, in_one_piece
+from .filters import darkest, in_one_piece, labelled
 from .ink import EMPTY, SHARPER, SOFT, THRESHOLDS, Ink, find_ink, two_toned
 from .language import english
 from .layout import Found, find_letters, may_be_one, single_letter
@@ -136,7 +136,7 @@ class Reader:
             return reading if asked - before > ASKED else self._turned(reading, ink, find, shape, size, top)
 
         def fills(ink: Ink) -> Reading:
-            return look(ink, form == "single" or (form == "auto" and in_one_piece(ink.mask)))
+            return look(ink, form == "single" or (form == "auto" and in_one_piece(labelled(ink.mask)[0])))
 
         def part(paper: np.ndarray, blur: float, rows: tuple[int, int]) -> Reading:
             ink = _seen_again(find_ink(worth(paper[slice(*rows)]), binarize, blur))[-1]

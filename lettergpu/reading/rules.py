@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.transform import hough_line, hough_line_peaks
 
-from .filters import border_of, grown, sizes_of, smoothed, stroke_width
+from .filters import border_of, grown, labelled, sizes_of, smoothed, stroke_width
 
 THICK = 1.5  # strokes: what is thicker is no rule
 ANGLES = np.deg2rad(90.0 + np.arange(-10.0, 10.25, 0.25))  # of what is across a rule that is about level
@@ -152,7 +152,7 @@ def _runs(mask: np.ndarray) -> np.ndarray:
 
 def boxes_of(mask: np.ndarray, stroke: float) -> np.ndarray:
     """What of the ink, bool (height, width), is of thin boxes and circles around some of it, soft edges too."""
-    labels, count = ndimage.label(mask, np.ones((3, 3)))
+    labels, count = labelled(mask)
     if count < 2:
         return np.zeros_like(mask)
     places = ndimage.find_objects(labels)

@@ -9,7 +9,7 @@ from PIL import Image
 from scipy import ndimage
 
 from ..errors import LettergpuError
-from .filters import SPECK, filled, grown, half_way, varied
+from .filters import SPECK, filled, grown, half_way, labelled, varied
 from .ink import EMPTY, Ink
 from .normalise import to_emnist
 
@@ -166,7 +166,7 @@ def level_sheet(ink: Ink, tilt: float = 0.0, apart: int = 0) -> Sheet:
     mask = share >= 0.5
     box = varied(mask, 2 + apart)
     labels = np.zeros(mask.shape, np.int32)
-    labels[box], count = ndimage.label(grown(mask[box], apart), np.ones((3, 3)))
+    labels[box], count = labelled(grown(mask[box], apart))
     if apart:
         labels *= mask
     areas = np.bincount(labels[mask])  # but for the paper's: it is most of a page, and nobody asks for it
