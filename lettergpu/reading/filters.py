@@ -250,8 +250,8 @@ def evened(pixels: np.ndarray) -> np.ndarray:
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1).reshape(-1, 6)
     seen, paper = np.log(small + 1.0).ravel(), np.ones(small.size, bool)
     for _ in range(6):
-        kept = terms[paper].T  # by its normal equations, as LAPACK's least squares hold up other threads' reading
-        off = seen - terms @ np.linalg.solve(kept @ kept.T, kept @ seen[paper])
+        kept = terms[paper].T  # by its normal equations: LAPACK on all of it would hold up other threads
+        off = seen - terms @ np.linalg.lstsq(kept @ kept.T, kept @ seen[paper], rcond=1e-9)[0]
         paper = np.abs(off - np.median(off[paper])) < LIT
         if paper.mean() < STEADY:
             return pixels

@@ -93,6 +93,12 @@ def test_light_is_evened_and_ink_is_kept(name):
     assert np.median(even[ink]) < 0.5 * np.median(even[paper])
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (2, 300), (6000, 80), (3, 3)])
+def test_a_strip_is_too_narrow_for_some_of_the_lights_terms_and_stays_as_it_is(size):
+    strip = np.uint8(np.random.default_rng(1).normal(200, 3, (*size, 3)))
+    assert evened(strip) is strip
+
+
 @pytest.mark.parametrize("light", [lambda x, y: 1.0 + 0 * x + 0 * y, lambda x, y: np.where(x < 0.5, 0.5, 1.0) + 0 * y])
 def test_a_page_in_even_light_or_a_sharp_shadow_stays_as_it_is(light):
     picture = lit(page_of(LINES), light)
