@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 #include <vector>
 #if defined(__SSE__)
 #include <xmmintrin.h>
@@ -527,8 +528,9 @@ void gradient_before_normalised(const float* gradient, const float* slope, const
     });
 }
 
-void momentum_step(float* parameters, float* velocity, const float* gradients, Index count, Index decayed, float rate,
-                   float momentum, float l2, int nesterov) {
+void momentum_step(float* parameters, float* velocity, const float* gradients, const float* rate_, Index count,
+                   Index decayed, float momentum, float l2, int nesterov) {
+    const float rate = *rate_;
     in_parts(count, PART, [=](Index begin, Index end) {
         const Flushing flushing;
         for (Index i = begin; i < end; i++)
@@ -564,6 +566,17 @@ void permuted(const int64_t* numbers, const int64_t* tables, Index rounds, Index
     in_parts(count, 2048, [=](Index i, Index end) {
         for (; i < end; i++) places[i] = lettergpu::permuted(numbers[i], tables, int(rounds), a, b, count);
     });
+}
+
+// found <- of an array whose rows have so many bytes, those of batch `number`: `rows` of its `size`, from `before` on
+void window(const int64_t* number, const char* array, Index size, Index before, Index rows, Index bytes, char* found) {
+    std::memcpy(found, array + (*number * size + before) * bytes, rows * bytes);
+}
+
+void count_batch(int64_t* number) { ++*number; }  // glibc has an `advance`, which would be called instead
+
+void count_in(float* losses, int64_t* right, const float* of_losses, const bool* of_right, Index rows) {
+    for (Index row = 0; row < rows; row++) losses[row] += of_losses[row], right[row] += of_right[row];
 }
 
 // maps: (maps_given, 2, 3 + n n). waves: (n, SIDE)
@@ -617,3 +630,51 @@ void sigmoid_binary_cross_entropy(const float* logits, const int64_t* labels, co
 }  // extern "C"
 
 #include "answers.h"
+
+// ---- recorded calls: of each the place of a `called`, then its arguments, every one at the begin of a slot
+
+enum { SLOT = 8 };  // bytes
+
+template <typename Kind>
+static Kind argument(const char* slot) {
+    Kind found;
+    std::memcpy(&found, slot, sizeof found);
+    return found;
+}
+
+template <typename... Kinds, std::size_t... I>
+static void apply(void (*function)(Kinds...), const char* slots, std::index_sequence<I...>) {
+    function(argument<Kinds>(slots + I * SLOT)...);
+}
+
+template <typename... Kinds>
+static void spread(void (*function)(Kinds...), const char* slots) {
+    apply(function, slots, std::index_sequence_for<Kinds...>());
+}
+
+template <auto function>
+static void called(const char* slots) {
+    spread(function, slots);
+}
+
+extern "C" {
+
+// The `called` of a function of this name, or null
+const void* caller(const char* name) {
+#define CALLER(function) \
+    if (!std::strcmp(name, #function)) return (const void*)called<function>;
+    CALLER(window) CALLER(assemble) CALLER(dense) CALLER(normalised)
+    CALLER(softmax_cross_entropy) CALLER(sigmoid_binary_cross_entropy) CALLER(count_in)
+    CALLER(gradient_before) CALLER(gradient_before_normalised) CALLER(set_gradients) CALLER(gradient_of_input)
+    CALLER(momentum_step) CALLER(count_batch)
+#undef CALLER
+    return nullptr;
+}
+
+// So many calls one after another, each of so many slots
+void call(const char* calls, Index count, Index slots) {
+    for (; count > 0; count--, calls += SLOT * slots)
+        argument<void (*)(const char*)>(calls)(calls + SLOT);
+}
+
+}  // extern "C"

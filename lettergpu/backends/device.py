@@ -1,5 +1,6 @@
 """Where arrays live: a namespace of the array API, and the ways between it and the host."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ import array_api_compat.numpy
 import numpy as np
 
 from ..data.idx import Images, Mapped
+from .host import Replay
 
 PIECE = 65_536  # rows of a file that are sent at once
 Repeated = Callable[[Iterable[Any]], Iterator[Any]]  # does some work for each part, and yields the part
@@ -22,6 +24,11 @@ def one_by_one(work: Callable[[Any], None]) -> Repeated:
             yield part
 
     return repeated
+
+
+def unless_told_not(replay: Callable[..., Repeated]) -> Callable[..., Repeated]:
+    """What replays work, or with LETTERGPU_REPLAY=0 in the environment what does it part by part."""
+    return one_by_one if os.environ.get("LETTERGPU_REPLAY") == "0" else replay
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ class Device:
         return array if free is None else self.namespace.concat([self.put(array[at : at + PIECE]) for at in starts])
 
 
-CPU = Device("cpu", array_api_compat.numpy)
+CPU = Device("cpu", array_api_compat.numpy, repeated=lambda work: unless_told_not(Replay)(work))
 
 
 def shortage(error: MemoryError) -> str:

@@ -8,6 +8,7 @@ LETTERGPU_FUSED=0 in the environment leaves the generic formulas alone, so that 
 """
 
 import os
+import threading
 from collections.abc import Callable
 from functools import cache, partial, wraps
 from importlib import import_module
@@ -19,6 +20,20 @@ NATIVE = {
 }
 if os.environ.get("LETTERGPU_FUSED") == "0":
     NATIVE.clear()
+
+
+class _Left(threading.local):
+    """How many operations this thread has left to their formulas, though a backend has them."""
+
+    count = 0
+
+
+_left = _Left()
+
+
+def formulas() -> int:
+    """How many operations this thread has left to their formulas so far, though a backend has them."""
+    return _left.count
 
 
 def dispatched(formula: Callable[..., Any] | None = None, **needs: Any) -> Callable[..., Any]:
@@ -34,6 +49,7 @@ def dispatched(formula: Callable[..., Any] | None = None, **needs: Any) -> Calla
             outcome = faster(array, *rest, **needs)
             if outcome is not NotImplemented:
                 return outcome
+            _left.count += 1
         return formula(array, *rest)
 
     return operation

@@ -21,9 +21,9 @@ from array_api_compat import array_namespace
 from array_api_compat import device as device_of
 
 from ..errors import LettergpuError
-from . import cpu
-from .device import CPU, Device, one_by_one
+from .device import CPU, Device, unless_told_not
 from .dispatch import NATIVE
+from .host import round_factors
 
 
 class Found(NamedTuple):
@@ -111,9 +111,8 @@ def _open_cupy(cupy: Any, found: Found, precision: str) -> Device:
     def free() -> int:
         return gpu.mem_info[0] + cupy.get_default_memory_pool().free_bytes()
 
-    repeated = one_by_one if os.environ.get("LETTERGPU_REPLAY") == "0" else Replay
     name = f"{found.name} ({found.about})"
-    return Device(name, array_api_compat.cupy, gpu, cupy.asnumpy, free, gpu.use, repeated)
+    return Device(name, array_api_compat.cupy, gpu, cupy.asnumpy, free, gpu.use, unless_told_not(Replay))
 
 
 def _fetch_cupy(array: Any) -> np.ndarray:
@@ -256,7 +255,7 @@ def _is_form(name: str, forms: str) -> bool:
 
 def _cpu(precision: str) -> Device:
     wanted = precision == "bf16"
-    if cpu.round_factors(wanted and "numpy" in NATIVE) != wanted:
+    if round_factors(wanted and "numpy" in NATIVE) != wanted:
         raise LettergpuError(
             "--precision bf16: it takes Linux, a processor with amx_bf16 (/proc/cpuinfo), and kernels compiled for it; "
             "see lettergpu info, or say --precision float32"

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..backends import cpu
 from ..backends.device import CPU, Device
 from ..backends.dispatch import NATIVE
+from ..backends.host import library
 from ..config import Config
 from ..data import SIDE, glyphs
 from ..data.emnist import read
@@ -96,7 +96,7 @@ def letters(number: int, kind: str = "auto") -> tuple[np.ndarray, np.ndarray, st
 
 def kernels() -> str:
     """What computes the steps on the CPU: the compiler of its kernels, or NumPy alone."""
-    host, compiler = cpu.library()
+    host, compiler = library()
     return compiler if host and "numpy" in NATIVE else "NumPy alone"
 
 

@@ -56,8 +56,8 @@ def _measured(config: Config, names: list[str]) -> dict[str, dict[str, float]]:
 
 def _table(config: Config, found: dict[str, dict[str, float]]) -> None:
     """What `bench` found."""
-    from ..backends.cpu import threads
     from ..backends.device import CPU
+    from ..backends.host import threads
     from .benchmark import CALLS, COUNT, kernels
 
     shape = "-".join(map(str, (784, *config.hidden, 26)))
@@ -89,7 +89,7 @@ def _about() -> dict[str, Any]:
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
-    from ..backends.cpu import library
+    from ..backends.host import library
     from ..backends.libraries import LIBRARIES, cuda_details
     from .progress import working
 

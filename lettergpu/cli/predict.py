@@ -149,7 +149,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve a page to draw letters on and to watch a network learn, and a JSON API (POST /predict)."""
-    from ..backends.cpu import threads
+    from ..backends.host import threads
     from ..web import app
     from .progress import preparing
 

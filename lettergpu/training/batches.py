@@ -211,6 +211,12 @@ def windows(number: Any, arrays: Sequence[Any], places: Sequence[Window]) -> lis
     return [xp.take(array, rows, axis=0) for array, rows in zip(arrays, places_of, strict=True)]
 
 
+@dispatched
+def count_batch(number: Any) -> None:
+    """One batch more, (1,) int64."""
+    number += 1
+
+
 def placed(weights: np.ndarray | None, device: Device, dtype: Any) -> Any:
     """Weights of the host (n,), on the device in this dtype; None as it is."""
     return None if weights is None else device.namespace.astype(device.put(weights), dtype)

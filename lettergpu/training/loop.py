@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backends.device import Device, Repeated, one_by_one
+from ..backends.device import CPU, Device, Repeated, one_by_one
 from ..backends.libraries import resolve
 from ..backends.ranks import ALONE, Ranks
 from ..config import Config
@@ -17,10 +17,12 @@ from ..data.letters import Examples, Letters
 from ..errors import LettergpuError
 from ..nn.losses import LOSSES, weighed
 from ..nn.network import CHUNK, Network
-from .batches import Batches, Part, placed
+from .batches import Batches, Part, count_batch, placed
 from .metrics import Tally, tally_answers
 from .optimizers import Momentum
 from .schedules import learning_rates
+
+FEW = 4096  # rows of a step on a CPU, up to which it is recorded: what it takes of memory stays taken
 
 
 class Diverged(LettergpuError):
@@ -164,6 +166,8 @@ class Trainer:
         device: Device,
         ranks: Ranks = ALONE,
     ):
+        if len(rows) and not 0 <= letters.labels.min() <= letters.labels.max() < len(classes):
+            raise ValueError(f"labels must be from 0 to {len(classes) - 1}, the number of the last class")
         self.config, self.device, xp = config, device, device.namespace
         self.ranks, self.held_count = ranks.on(device), len(held)
         self.network = Network.begun(config, classes, device, letters.flat.shape[1])
@@ -194,12 +198,14 @@ class Trainer:
         self.outcome = LOSSES[config.loss].outcome
         self.tally = Tally(config.ensemble * max(part.rows for part in self.batches.parts), self.weights)
         self.held_tally = Tally(min(CHUNK, len(held)), self.weights)
-        self._steps = self._repeated(self.step, self.batches.streamed)
-        self._validation = self._repeated(self._validate, isinstance(self.held_images, Images))
+        here = xp is CPU.namespace  # where what the library does not do itself, as to weigh rows, is not recorded
+        plain = letters.weights is not None or self.tally.losses.shape[0] > FEW
+        self._steps = self._repeated(self.step, self.batches.streamed or (here and plain))
+        self._validation = self._repeated(self._validate, here or isinstance(self.held_images, Images))
 
-    def _repeated(self, work: Callable[[Any], None], streamed: bool) -> Repeated:
+    def _repeated(self, work: Callable[[Any], None], plainly: bool) -> Repeated:
         alone = self.ranks.size == 1  # whether NCCL's sums may be recorded was not tried
-        return self.device.repeated(work) if alone and not streamed else one_by_one(work)
+        return self.device.repeated(work) if alone and not plainly else one_by_one(work)
 
     def begin(self, state: State | None) -> State:
         """Stand where an earlier training stood, or where one begins; that state."""
@@ -238,7 +244,7 @@ class Trainer:
             self.ranks.sum(network.gradients)
             self.optimizer.learning_rate = piece.rate
             self.optimizer.step(network.parameters, network.gradients)
-            self.batches.number += 1
+            count_batch(self.batches.number)
 
     def validate(self) -> tuple[float, float]:
         """The mean loss and accuracy on the letters held out."""

@@ -11,7 +11,7 @@ from time import perf_counter
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from ..backends.cpu import threads
+from ..backends.host import threads
 from .arrivals import RETRY, Arrivals, address_of
 
 Answer = tuple[int, bytes]  # the status and JSON

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lettergpu import Config, fit
-from lettergpu.backends import cpu
+from lettergpu.backends import cpu, host
 from lettergpu.backends.device import CPU
 from lettergpu.backends.libraries import resolve
 from lettergpu.errors import LettergpuError
@@ -40,7 +40,7 @@ def has_amx():
 @pytest.fixture
 def rounding():
     """The precision is the whole process's, so it is given back."""
-    if cpu.library()[1].startswith("there is no C++ compiler") or not has_amx():
+    if host.library()[1].startswith("there is no C++ compiler") or not has_amx():
         pytest.skip("there is no AMX here, or no compiler")
     assert resolve("cpu", "bf16") == (CPU, "as asked")
     yield
@@ -113,10 +113,10 @@ def test_larger_products_are_exact_by_any_number_of_threads(sizes, rounding):
     """Deeper than what is summed up at once, and wide enough for all threads; these numbers add up to below 2^24."""
     try:
         for threads in (1, 2, 3):
-            cpu.library()[0].use_threads(threads)
+            host.library()[0].use_threads(threads)
             assert_exact(*sizes)
     finally:
-        cpu.library()[0].use_threads(cpu.threads())
+        host.library()[0].use_threads(host.threads())
 
 
 @pytest.mark.parametrize("name", ["tanhexp", "relu"])

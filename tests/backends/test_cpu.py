@@ -11,12 +11,12 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
-from lettergpu.backends import cpu, dispatch
+from lettergpu.backends import cpu, dispatch, host
 from lettergpu.backends.ranks import ALONE
 from lettergpu.nn import draws, layers, losses, pixels
 from lettergpu.nn.activations import ACTIVATIONS, Activation
 from lettergpu.nn.warps import rotations, waves
-from lettergpu.training import optimizers
+from lettergpu.training import metrics, optimizers
 
 EPS = np.finfo(np.float32).eps
 SMALLEST = 2e-36  # 88 e^-88: further left than -87.3 e^z is taken for 0
@@ -41,10 +41,10 @@ SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-40, -1e-40, 88.0, -88.0, -104.
 @pytest.fixture
 def compiled():
     """Where there is no compiler there is nothing to test."""
-    host, why = cpu.library()
-    if host is None and why.startswith("there is no C++ compiler"):
+    found, why = host.library()
+    if found is None and why.startswith("there is no C++ compiler"):
         pytest.skip(why)
-    assert host is not None, why
+    assert found is not None, why
 
 
 def random(*shape, seed=40):
@@ -219,6 +219,17 @@ def test_an_activation_without_a_kernel_is_left_to_its_formulas(compiled):
     np.testing.assert_allclose(delta, upstream * 3 * z**2, rtol=1e-4, atol=1e-6)
 
 
+def test_count_in(compiled):
+    losses, of_losses, of_right = random(9), random(9), random(9) > 0
+    counts = losses.copy(), np.arange(9)
+    assert cpu.count_in(*counts, of_losses, of_right) is None
+    metrics.count_in.__wrapped__(losses, right := np.arange(9), of_losses, of_right)
+    np.testing.assert_array_equal(counts[0], losses)
+    np.testing.assert_array_equal(counts[1], right)
+    assert cpu.count_in(*counts, of_losses, of_right.astype(np.int64)) is NotImplemented
+    assert cpu.count_in(*counts, of_losses, of_right[:1]) is NotImplemented
+
+
 def test_arrays_that_do_not_fit_raise_as_numpys_do(compiled):
     identity, ones = ACTIVATIONS["identity"], np.ones(4, np.float32)
     with pytest.raises(ValueError, match="matmul"):
@@ -230,14 +241,14 @@ def test_arrays_that_do_not_fit_raise_as_numpys_do(compiled):
 
 PROGRAM = """
 import numpy as np, lettergpu
-from lettergpu.backends import cpu
+from lettergpu.backends import host
 from lettergpu.data.letters import Examples, Letters
 rng = np.random.default_rng(50)
 train = Examples(rng.integers(0, 256, (600, 28, 28)).astype(np.uint8), rng.integers(0, 26, 600))
 letters = Letters(train, train, tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"), "test", "")
 config = lettergpu.Config(hidden=(70, 33), epochs=2, patience=0, device="cpu", batch_size=128)
 *_, report = lettergpu.fit(config, letters)
-print(cpu.library()[1]), print(report.state.parameters.tobytes().hex())
+print(host.library()[1]), print(report.state.parameters.tobytes().hex())
 """
 
 
@@ -282,9 +293,9 @@ def _value_in_child():
 
 def test_a_library_that_lacks_an_operation_is_not_used(monkeypatch):
     """As flags in $CXX may have it that hide what is not marked."""
-    monkeypatch.setattr(cpu.compiled, "load", lambda name: (ctypes.CDLL(None), "c++ -fvisibility=hidden"))
+    monkeypatch.setattr(host.compiled, "load", lambda name: (ctypes.CDLL(None), "c++ -fvisibility=hidden"))
     why = "c++ -fvisibility=hidden left use_threads out of the library that it made"
-    assert cpu.library.__wrapped__() == (None, why)
+    assert host.library.__wrapped__() == (None, why)
 
 
 def test_without_a_compiler_the_training_is_the_same_but_for_rounding(compiled):

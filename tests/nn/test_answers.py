@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import drawn
 
-from lettergpu.backends import cpu
+from lettergpu.backends import cpu, host
 from lettergpu.nn import losses, network, warps
 from lettergpu.nn.activations import ACTIVATIONS
 from lettergpu.nn.network import Network
@@ -19,10 +19,10 @@ IMAGES[5] = 0
 @pytest.fixture(autouse=True)
 def compiled():
     """Where there is no compiler there is nothing to test."""
-    host, why = cpu.library()
-    if host is None and why.startswith("there is no C++ compiler"):
+    found, why = host.library()
+    if found is None and why.startswith("there is no C++ compiler"):
         pytest.skip(why)
-    assert host is not None, why
+    assert found is not None, why
 
 
 def made(**how):

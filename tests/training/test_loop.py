@@ -242,6 +242,7 @@ def test_what_is_trained_on_is_what_is_answered(augment, few_letters, monkeypatc
         return forward(network, x, keep=keep)
 
     monkeypatch.setattr(Network, "forward", spy)
+    monkeypatch.setenv("LETTERGPU_REPLAY", "0")  # else the first step alone is seen
     *_, report = fit(config, few_letters)
     trained_on = np.concatenate(seen)
     rows.clear()
@@ -409,6 +410,7 @@ def test_each_step_has_its_own_rate(few_letters):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "Momentum", Watched)
+        patch.setenv("LETTERGPU_REPLAY", "0")
         reports = list(fit(config, few_letters))
     expected = [*learning_rates(config, 1, 10), *learning_rates(config, 2, 10)]
     np.testing.assert_allclose(seen, expected, rtol=1e-7)
