@@ -7,6 +7,7 @@ import ctypes
 import os
 import struct
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any
@@ -103,9 +104,11 @@ def contiguous(array: Any, dtype: Any = None) -> Any:
 
 def at(*arrays: Any) -> list[Any]:
     """Where each array begins in memory; None for None. While it is recorded they stay."""
+    places: list[Any] = [None if array is None else _address(array) for array in arrays]
     if _recording.calls:
-        _recording.calls.kept.extend(arrays)
-    return [None if array is None else _address(array) for array in arrays]
+        known = zip(places, arrays, strict=True)
+        _recording.calls.kept |= {(place, array.nbytes): array for place, array in known if array is not None}
+    return places
 
 
 def _address(array: Any) -> int:
@@ -119,11 +122,11 @@ def _address(array: Any) -> int:
 class Calls:
     """The library, whose functions are called and kept as calls, with the arrays that their arguments lie in.
 
-    whole: whether all of them can be made again.
+    kept: each array by where it begins, and its bytes. whole: whether all of the calls can be made again.
     """
 
     def __init__(self, host: Any):
-        self.kept: list[Any] = []
+        self.kept: dict[tuple[int, int], Any] = {}
         self.whole, self._host, self._made = True, host, bytearray()
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -137,6 +140,10 @@ class Calls:
 
         return call
 
+    def written(self) -> dict[tuple[int, int], np.ndarray]:
+        """The arrays that somebody may have changed: not the images."""
+        return {where: array for where, array in self.kept.items() if array.flags.writeable and array.dtype != np.uint8}
+
     def again(self) -> Callable[[], None]:
         """What makes them all again."""
         made, host, kept = ctypes.create_string_buffer(bytes(self._made)), self._host, self.kept
@@ -148,25 +155,32 @@ class Replay:
     """`work(part)` for one part after another: recorded as it is done when a part is new, then made again by one call.
 
     As replay.py has it for GPUs, whose promises of the work hold here, too: of equal parts it is the same, on arrays
-    that stay where they are. All that it does to them is the library's doing; where an operation is left to its formula
-    nothing is recorded, and all is done as it is.
+    that stay where they are. Where an operation is left to its formula nothing is recorded. What NumPy does beside the
+    operations cannot be: so a part's second time is done both ways, and if they differ in a bit, a warning says so, and
+    all is done as it is from then on.
     """
 
     def __init__(self, work: Callable[[Any], None]):
         self._work = work
-        self._again: dict[Any, Callable[[], None] | None] = {}
+        self._recorded: dict[Any, Calls | None] = {}  # of parts that were done once; None if they cannot be
+        self._again: dict[Any, Callable[[], None]] = {}  # of parts that were done twice
+        self._plain = False
 
     def __call__(self, parts: Iterable[Any]) -> Iterator[Any]:
         for part in parts:
-            if part not in self._again:
-                self._again[part] = self._recorded(part)
-            elif again := self._again[part]:
+            if self._plain:
+                self._work(part)
+            elif again := self._again.get(part):
                 again()
+            elif part not in self._recorded:
+                self._recorded[part] = self._record(part)
+            elif calls := self._recorded[part]:
+                self._prove(part, calls)
             else:
                 self._work(part)
             yield part
 
-    def _recorded(self, part: Any) -> Callable[[], None] | None:
+    def _record(self, part: Any) -> Calls | None:
         host, before = library()[0], dispatch.formulas()
         if host is None:
             self._work(part)
@@ -176,5 +190,30 @@ class Replay:
             self._work(part)
         finally:
             _recording.calls = None
-        whole = calls.kept and calls.whole and dispatch.formulas() == before
-        return calls.again() if whole else None
+        return calls if calls.kept and calls.whole and dispatch.formulas() == before else None
+
+    def _prove(self, part: Any, calls: Calls) -> None:
+        arrays = calls.written()
+        before = {where: array.copy() for where, array in arrays.items()}
+        second = self._record(part)
+        after = {where: array.copy() for where, array in arrays.items()}
+        if second:
+            _fill(arrays, before)
+            again = calls.again()
+            again()
+            outside = arrays.keys() & second.kept.keys()  # not made by the work, whose first are kept
+            if all(arrays[where].tobytes() == after[where].tobytes() for where in outside):
+                self._again[part] = again
+                return
+            _fill(arrays, after)
+        self._plain = True
+        warnings.warn(
+            "steps are done operation by operation, as they do more than the compiled library does; "
+            "LETTERGPU_REPLAY=0 has that without this warning",
+            stacklevel=2,
+        )
+
+
+def _fill(arrays: dict[tuple[int, int], np.ndarray], contents: dict[tuple[int, int], np.ndarray]) -> None:
+    for where, array in arrays.items():
+        array[...] = contents[where]

@@ -13,8 +13,10 @@ from lettergpu.backends.device import CPU, one_by_one
 from lettergpu.config import Config
 from lettergpu.data.letters import Examples
 from lettergpu.nn.activations import ACTIVATIONS
+from lettergpu.nn.layers import Dense
 from lettergpu.training import loop
 from lettergpu.training.loop import Trainer
+from lettergpu.training.optimizers import Momentum
 
 PLAIN = dataclasses.replace(CPU, repeated=one_by_one)
 CLASSES = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -60,7 +62,7 @@ def trained(config, letters=None, device=CPU, epochs=3):
 
 def recorded(trainer):
     """Of each kind of step whether it is."""
-    return [again is not None for again in trainer._steps._again.values()]
+    return [part in trainer._steps._again for part in trainer._steps._recorded]
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -127,6 +129,30 @@ def test_no_other_thread_is_recorded_with_it():
     for thread in together:
         thread.join()
     assert found == {name: trained(config, device=PLAIN, epochs=4)[1] for name, config in CONFIGS.items()}
+
+
+def test_so_is_with_a_warning_what_numpy_does_within_a_step(monkeypatch):
+    """As somebody may write who tries something: noise on a layer's input, and another optimizer."""
+    forward, step = Dense.forward, Momentum.step
+    seen = []
+
+    def noisy(layer, x, *, keep=False):
+        seen.append(1)
+        return forward(layer, x * np.float32(1 + 0.1 * np.sin(len(seen))), keep=keep)
+
+    def slow(optimizer, parameters, gradients):
+        step(optimizer, parameters, gradients)
+        parameters *= np.float32(0.999)
+
+    for what, name, otherwise in ((Dense, "forward", noisy), (Momentum, "step", slow)):
+        with monkeypatch.context() as patch:
+            patch.setattr(what, name, otherwise)
+            seen.clear()
+            with pytest.warns(UserWarning, match="operation by operation"):
+                trainer, came_to = trained(REPORT)
+            assert recorded(trainer) == [False]
+            seen.clear()
+            assert came_to == trained(REPORT, device=PLAIN)[1]
 
 
 def test_so_is_what_calls_a_function_that_is_never_recorded():
