@@ -12,7 +12,7 @@ import pytest
 from array_api_compat import array_namespace
 from array_api_compat import device as array_device
 
-from lettergpu.backends import dispatch
+from lettergpu.backends import dispatch, host
 from lettergpu.backends.device import CPU, Device
 from lettergpu.backends.libraries import LIBRARIES, resolve
 from lettergpu.data.emnist import file_names
@@ -57,9 +57,18 @@ def device(request, monkeypatch):
     library = {"torch": "torch", "dpnp": "sycl", "cupy": "cuda", "cupy-replayed": "cuda"}.get(request.param)
     if library and (trouble := LIBRARIES[library].devices()[1]):
         pytest.skip(trouble)
-    monkeypatch.setenv("LETTERGPU_REPLAY", str(int(request.param == "cupy-replayed")))
+    monkeypatch.setenv("LETTERGPU_REPLAY", str(int(request.param != "cupy")))
     with numpy_by(None) if request.param == "numpy-formulas" else nullcontext():
         yield DEVICES[request.param]()
+
+
+@pytest.fixture
+def compiled():
+    """Where there is no compiler there is nothing to test."""
+    found, why = host.library()
+    if found is None and why.startswith("there is no C++ compiler"):
+        pytest.skip(why)
+    assert found is not None, why
 
 
 @contextmanager

@@ -38,15 +38,6 @@ SHAPES = [(1, 1, 1), (0, 5, 3), (12, 32, 32), (13, 33, 31), (256, 784, 26), (5, 
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-40, -1e-40, 88.0, -88.0, -104.0, 1e30, -1e30]
 
 
-@pytest.fixture
-def compiled():
-    """Where there is no compiler there is nothing to test."""
-    found, why = host.library()
-    if found is None and why.startswith("there is no C++ compiler"):
-        pytest.skip(why)
-    assert found is not None, why
-
-
 def random(*shape, seed=40):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 

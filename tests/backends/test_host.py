@@ -33,12 +33,7 @@ CONFIGS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def compiled():
-    found, why = host.library()
-    if found is None and why.startswith("there is no C++ compiler"):
-        pytest.skip(why)
-    assert found is not None, why
+pytestmark = pytest.mark.usefixtures("compiled")
 
 
 def examples(count=230, weights=None):

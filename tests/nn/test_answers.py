@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import drawn
 
-from lettergpu.backends import cpu, host
+from lettergpu.backends import cpu
 from lettergpu.nn import losses, network, warps
 from lettergpu.nn.activations import ACTIVATIONS
 from lettergpu.nn.network import Network
@@ -15,14 +15,7 @@ IMAGES = np.zeros((900, 28, 28), np.uint8)  # a letter fills a part of each, but
 IMAGES[:, 6:22, 4:24] = RNG.integers(0, 256, (900, 16, 20)) * (RNG.random((900, 16, 20)) < 0.6)
 IMAGES[5] = 0
 
-
-@pytest.fixture(autouse=True)
-def compiled():
-    """Where there is no compiler there is nothing to test."""
-    found, why = host.library()
-    if found is None and why.startswith("there is no C++ compiler"):
-        pytest.skip(why)
-    assert found is not None, why
+pytestmark = pytest.mark.usefixtures("compiled")
 
 
 def made(**how):
