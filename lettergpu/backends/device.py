@@ -57,6 +57,8 @@ class Device:
 
         CuPy copies through pinned memory, and does not wait for the GPU.
         """
+        if self.namespace is CPU.namespace and type(array) is np.ndarray:
+            return array
         self.use()
         if not self.float64 and array.dtype == np.float64:
             array = array.astype(np.float32)

@@ -1,6 +1,6 @@
 """kernels/host.cpp as Python calls it: each function by its arguments, or all of a recorded piece of work at once.
 
-A room of its own, as the operations (cpu.py) do not know whether somebody records them.
+A room of its own: what is computed (cpu.py) is one thing, and how that is called another.
 """
 
 import ctypes

@@ -254,18 +254,18 @@ class Network:
         array library, on any device; the probabilities are of the same one, and where the images are.
         Raises LettergpuError if those that come to the host are no numbers.
         """
-        side, given = math.isqrt(self.sizes[0]), array_namespace(images)
+        host = isinstance(images, np.ndarray)
+        side, given = math.isqrt(self.sizes[0]), CPU.namespace if host else array_namespace(images)
         if images.dtype != given.uint8 or images.ndim != 3 or tuple(images.shape[1:]) != (side, side):
             raise ValueError(f"images must be uint8 (n, {side}, {side}), not {images.dtype} {tuple(images.shape)}")
         if images.shape[0] == 0:
             return given.empty((0, self.sizes[-1]), dtype=given.float32, device=device(images))
-        host, stays = isinstance(images, np.ndarray), given is self.device.namespace
         here = images if host else adopted(images, self.device)
-        with np.errstate(over="ignore", invalid="ignore"):  # told below, once
-            chunks = [probabilities(some, self) for _, some in self._chunks(here)]
-        if stays and not host:
+        chunks = [probabilities(some, self) for _, some in self._chunks(here)]
+        if given is self.device.namespace and not host:
             return given.asarray(given.concat(chunks), device=device(images))
-        fetched = np.concatenate([self.device.fetch(chunk) for chunk in chunks])
+        parts = [self.device.fetch(chunk) for chunk in chunks]
+        fetched = parts[0] if len(parts) == 1 else np.concatenate(parts)
         if not np.isfinite(fetched).all():
             raise LettergpuError(NO_ANSWER)
         return fetched if host else given.asarray(fetched, device=device(images))
@@ -274,7 +274,8 @@ class Network:
 @dispatched(steepest=STEEPEST, size=SIZE)
 def probabilities(images: Any, network: Network) -> Any:
     """Probabilities (n, classes) of few uint8 images (n, ...), all by the operations that `Network` is made of."""
-    return LOSSES[network.loss].probabilities(network.logits(images))
+    with np.errstate(over="ignore", invalid="ignore"):  # `predict_proba` tells it, once
+        return LOSSES[network.loss].probabilities(network.logits(images))
 
 
 def parameter_count(sizes: Sequence[int]) -> int:
