@@ -528,9 +528,9 @@ void gradient_before_normalised(const float* gradient, const float* slope, const
     });
 }
 
-void momentum_step(float* parameters, float* velocity, const float* gradients, const float* rate_, Index count,
-                   Index decayed, float momentum, float l2, int nesterov) {
-    const float rate = *rate_;
+void momentum_step(float* parameters, float* velocity, const float* gradients, const float* learning_rate,
+                   Index count, Index decayed, float momentum, float l2, int nesterov) {
+    const float rate = *learning_rate;
     in_parts(count, PART, [=](Index begin, Index end) {
         const Flushing flushing;
         for (Index i = begin; i < end; i++)
