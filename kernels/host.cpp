@@ -1,9 +1,9 @@
 // A training step on the CPU: the products of matrices with what surrounds them, and the other operations, each one
 // pass over memory on all cores. backends/compiled.py compiles this where there is a compiler; nothing depends on it.
 //
-// A product A B is made panel by panel of B, WIDTH columns packed side by side, ROWS rows of A at a time: that many
-// sums stay in registers over the whole inner dimension, and what is to be done with them is done before they are
-// written. Each sum is added up in the same order however many threads there are.
+// A product A B is made panel by panel of B, WIDTH columns packed strip by strip, ROWS rows of A at a time: the sums of
+// so many rows and a strip stay in registers over the whole inner dimension, and what is to be done with them is done
+// before they are written. Each sum is added up in the same order however many threads there are.
 //
 // Two thirds of a letter's pixels are 0. Where all ROWS rows of A are, there is nothing to add (not even 0 times
 // infinity), and a third of the work of the first layer falls away, and half of that of its weights' gradient.
@@ -31,8 +31,10 @@ enum { LANES = 8, COLUMNS = 2, ROWS = 6 };
 #else
 enum { LANES = 4, COLUMNS = 4, ROWS = 6 };
 #endif
-enum { WIDE = 4 };  // panels of one row's product that are summed at once
-enum { WIDTH = LANES * COLUMNS, DEPTH = 1024 };  // a panel of DEPTH rows stays in the second-level cache
+enum { STRIP = LANES * COLUMNS, WIDTH = 64, DEPTH = 1024 };  // a panel of DEPTH rows stays in the second-level cache
+enum { CHUNK = 171 * ROWS };  // rows of A, a few more than 1024, of which at most DEPTH columns are gathered at once
+enum { AHEAD = 24 };  // rows of B that are asked of memory before they are packed
+enum { WIDE = 16 };  // vectors of one row's product that are summed at once
 
 typedef float vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 typedef int32_t ivec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
@@ -151,19 +153,43 @@ static Index nonzero(Matrix a, Index m, Index rows, Index first, Index depth, Pl
     return count;
 }
 
-// sums <- the product of `rows` rows of a with a panel whose rows are `step` apart; without `all`, of `count` columns
+// numbers <- of those rows and columns of a, column by column, ROWS for each; with places only of columns in which not
+// all are 0, and places <- which ones, counted from `first`
+static Index gather(Matrix a, Index m, Index rows, Index first, Index depth, Place* places, float* numbers) {
+    const float* from = a.data + m * a.row + first * a.column;
+    if (a.row == 1 && rows == ROWS) {
+        Index count = 0;
+        for (Index k = 0; k < depth; k++, from += a.column) {
+            uint64_t bits[ROWS / 2];
+            std::memcpy(bits, from, sizeof bits);
+            std::memcpy(numbers + count * ROWS, bits, sizeof bits);
+            if (places) places[count] = Place(k);
+            count += !places || ((bits[0] | bits[1] | bits[2]) & 0x7fffffff7fffffff) != 0;  // -0 is 0 as well
+        }
+        return count;
+    }
+    const Index count = places ? nonzero(a, m, rows, first, depth, places) : depth;
+    for (Index place = 0; place < count; place++, numbers += ROWS)
+        for (Index i = 0; i < rows; i++)
+            numbers[i] = from[i * a.row + (places ? Index(places[place]) : place) * a.column];
+    return count;
+}
+
+// sums <- the product of `rows` rows of a with a panel whose rows are `step` apart; without `all`, of a's columns there
+// are those `count` that were gathered from these places
 template <int rows, bool all>
 static inline __attribute__((always_inline)) void tile(const float* a, Index row, Index column, const float* panel,
                                                         Index step, const Place* places, Index count, float* sums) {
     vec s[rows][COLUMNS];
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < COLUMNS; j++) s[i][j] = vec{};
+#pragma GCC unroll 4  // a loop this short takes 15 % longer where it begins in the middle of a line of memory
     for (Index place = 0; place < count; place++) {
         const Index k = all ? place : places[place];
         vec b[COLUMNS];
         for (int j = 0; j < COLUMNS; j++) b[j] = load(panel + k * step + j * LANES);
         for (int i = 0; i < rows; i++)
-            for (int j = 0; j < COLUMNS; j++) s[i][j] += a[i * row + k * column] * b[j];
+            for (int j = 0; j < COLUMNS; j++) s[i][j] += a[i * row + place * column] * b[j];
     }
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < COLUMNS; j++) store(sums + i * WIDTH + j * LANES, s[i][j]);
@@ -174,19 +200,24 @@ static inline void tile_of(int wanted, bool all, const float* a, Index row, Inde
                            Index step, const Place* places, Index count, float* sums) {
     if (wanted == rows)
         return all ? tile<rows, true>(a, row, column, panel, step, places, count, sums)
-                   : tile<rows, false>(a, row, column, panel, step, places, count, sums);
+                   : tile<rows, false>(a, 1, ROWS, panel, step, places, count, sums);
     if constexpr (rows > 1) tile_of<rows - 1>(wanted, all, a, row, column, panel, step, places, count, sums);
 }
 
+// panel <- `width` columns of b from column n on, `depth` rows from `first` on; STRIP of them lie together
 static void pack(Matrix b, Index first, Index depth, Index n, int width, float* panel) {
-    if (b.column == 1 && width == WIDTH) {
-        for (Index k = 0; k < depth; k++) std::memcpy(panel + k * WIDTH, b.data + (first + k) * b.row + n, WIDTH * 4);
-    } else {
-        for (Index begin = 0; begin < depth; begin += 64)  // few enough rows of the panel for the first-level cache
-            for (int j = 0; j < WIDTH; j++)
-                for (Index k = begin; k < std::min(begin + 64, depth); k++)
-                    panel[k * WIDTH + j] = j < width ? b.data[(first + k) * b.row + (n + j) * b.column] : 0.0f;
+    const float* from = b.data + first * b.row + n * b.column;
+    const int whole = width / STRIP * STRIP;
+    if (whole < width) std::fill_n(panel + whole * depth, STRIP * depth, 0.0f);
+    for (Index k = 0; k < depth && b.column == 1; k++, from += b.row) {
+        for (int j = 0; j < WIDTH; j += 16) __builtin_prefetch(from + AHEAD * b.row + j);
+        for (int j = 0; j < whole; j += STRIP) std::memcpy(panel + j * depth + k * STRIP, from + j, STRIP * 4);
+        for (int j = whole; j < width; j++) panel[whole * depth + k * STRIP + j - whole] = from[j];
     }
+    for (Index begin = 0; begin < depth && b.column != 1; begin += 64)  // few enough for the first-level cache
+        for (int j = 0; j < width; j++)
+            for (Index k = begin; k < std::min(begin + 64, depth); k++)
+                panel[j / STRIP * STRIP * depth + k * STRIP + j % STRIP] = from[k * b.row + j * b.column];
 }
 
 // Room for this many numbers until the thread's next call, at the beginning of a cache line: no load is of two lines
@@ -200,6 +231,7 @@ static float* scratch(Index count) {
 static inline void put(float* c, Index N, Index m, int rows, Index n, int width, const float* sums) {
     for (int i = 0; i < rows; i++) {
         float* to = c + (m + i) * N + n;
+        for (int j = 0; j < width; j += 16) __builtin_prefetch(to + ROWS * N + j, 1);  // the next piece's place
         if (width == WIDTH)
             for (int j = 0; j < WIDTH; j += LANES) store(to + j, load(sums + i * WIDTH + j));
         else
@@ -237,16 +269,16 @@ static void row_product(const float* a, const float* b, Index N, Index K, Finish
     const Flushing flushing;
     Place places[DEPTH];
     const Index count = nonzero({a, K, 1}, 0, 1, 0, K, places);
-    alignas(64) float sums[WIDE * WIDTH];
+    alignas(64) float sums[WIDE * LANES];
     Index n = 0;
-    for (; n + WIDE * WIDTH <= N; n += WIDE * WIDTH) {
-        row_sums<WIDE * COLUMNS>(a, b + n, N, places, count, sums);
-        for (int part = 0; part < WIDE; part++) finish(0, 1, n + part * WIDTH, WIDTH, sums + part * WIDTH);
+    for (; n + WIDE * LANES <= N; n += WIDE * LANES) {
+        row_sums<WIDE>(a, b + n, N, places, count, sums);
+        for (int part = 0; part < WIDE * LANES; part += WIDTH) finish(0, 1, n + part, WIDTH, sums + part);
     }
     for (; n < N; n += WIDTH) {
         const int width = int(std::min<Index>(WIDTH, N - n));
         if (width == WIDTH)
-            row_sums<COLUMNS>(a, b + n, N, places, count, sums);
+            row_sums<WIDTH / LANES>(a, b + n, N, places, count, sums);
         else {
             std::fill_n(sums, WIDTH, 0.0f);
             for (Index place = 0; place < count; place++)
@@ -267,59 +299,69 @@ static void product(Matrix a, Matrix b, float* c, bool add, Index M, Index N, In
     if (rounding) return rounded_product(a, b, c, add, M, N, K, finish);
     if (M == 1 && K <= DEPTH && a.column == 1 && b.column == 1 && !add)
         return row_product(a.data, b.data, N, K, finish);
-    const Index panels = (N + WIDTH - 1) / WIDTH, blocks = (M + ROWS - 1) / ROWS, pieces = (K + DEPTH - 1) / DEPTH;
-    const Index threads = M * N * K > 1000000 ? Index(lettergpu::threads().count) : 1;
-
-    const Index middle = blocks / 2 * ROWS;  // there a letter is
-    const Index depth = std::min<Index>(DEPTH, K), sampled = std::min<Index>(ROWS, M - middle);
-    static thread_local std::vector<Place> all_places;
+    const Index panels = (N + WIDTH - 1) / WIDTH, threads = M * N * K > 1000000 ? Index(lettergpu::threads().count) : 1;
+    const Index deepest = std::min<Index>(DEPTH, K), blocks = (std::min<Index>(CHUNK, M) + ROWS - 1) / ROWS;
+    const Index middle = M / ROWS / 2 * ROWS;  // there a letter is
+    static thread_local std::vector<Place> all_places(DEPTH);
     static thread_local std::vector<Index> all_counts;
-    all_places.resize(blocks * K + 1), all_counts.resize(blocks * pieces);
-    Place* const places = all_places.data();  // of block i and the piece from k, from i * K + k on
+    static thread_local std::vector<float> all_numbers;
+    const bool sparse = panels > 1 && nonzero(a, middle, std::min<Index>(ROWS, M - middle), 0, deepest,
+                                              all_places.data()) < deepest * 9 / 10;
+    const bool gathered = panels > 1 && (sparse || a.column != 1);
+    if (sparse) all_places.resize(std::max<size_t>(all_places.size(), blocks * deepest));
+    if (gathered) all_counts.resize(std::max<size_t>(all_counts.size(), blocks));
+    if (gathered) all_numbers.resize(std::max<size_t>(all_numbers.size(), blocks * deepest * ROWS));
+    Place* const places = all_places.data();  // of block i from i * deepest on
+    float* const numbers = all_numbers.data();
     Index* const counts = all_counts.data();
-    const bool sparse = panels > 1 && nonzero(a, middle, sampled, 0, depth, places) < depth * 9 / 10;
-    if (sparse)
-        in_parts(blocks, 4, [=](Index block, Index end) {
-            for (; block < end; block++)
-                for (Index k = 0; k < K; k += DEPTH)
-                    counts[block * pieces + k / DEPTH] =
-                        nonzero(a, block * ROWS, std::min<Index>(ROWS, M - block * ROWS), k,
-                                std::min<Index>(DEPTH, K - k), places + block * K + k);
-        });
 
-    const auto part = [=](Index first_row, Index last_row, Index first_column, Index last_column) {
-        const Flushing flushing;
-        float* const panel = scratch(depth * WIDTH);
-        alignas(64) float sums[ROWS * WIDTH];
-        for (Index n = first_column; n < last_column; n += WIDTH) {
-            const int width = int(std::min<Index>(WIDTH, N - n));
-            const bool packed = M > 4 * ROWS || width < WIDTH || b.column != 1;  // for a few rows it would not pay
-            for (Index k = 0; k == 0 || k < K; k += DEPTH) {
-                const Index depth = std::min<Index>(DEPTH, K - k);
-                if (packed) pack(b, k, depth, n, width, panel);
-                for (Index m = first_row; m < last_row; m += ROWS) {
-                    const int rows = int(std::min<Index>(ROWS, last_row - m));
-                    const Index count = sparse ? counts[m / ROWS * pieces + k / DEPTH] : depth;
-                    tile_of(rows, count == depth, a.data + m * a.row + k * a.column, a.row, a.column,
-                            packed ? panel : b.data + k * b.row + n, packed ? Index(WIDTH) : b.row,
-                            places + m / ROWS * K + k, count, sums);
-                    complete(c, N, m, rows, n, width, sums, k || add, k + DEPTH < K, finish);
+    for (Index top = 0; top < M; top += CHUNK)
+        for (Index k = 0; k == 0 || k < K; k += DEPTH) {
+            const Index bottom = std::min<Index>(top + CHUNK, M), depth = std::min<Index>(DEPTH, K - k);
+            if (gathered)
+                in_parts((bottom - top + ROWS - 1) / ROWS, 4, [=](Index block, Index end) {
+                    for (; block < end; block++) {
+                        const Index m = top + block * ROWS, rows = std::min<Index>(ROWS, bottom - m);
+                        counts[block] = gather(a, m, rows, k, depth, sparse ? places + block * deepest : nullptr,
+                                               numbers + block * deepest * ROWS);
+                    }
+                });
+            const auto part = [=](Index first_row, Index last_row, Index first_column, Index last_column) {
+                const Flushing flushing;
+                float* const panel = scratch(depth * WIDTH);
+                alignas(64) float sums[ROWS * WIDTH];
+                for (Index n = first_column; n < last_column; n += WIDTH) {
+                    const int width = int(std::min<Index>(WIDTH, N - n));
+                    const bool packed = M > 4 * ROWS || width < WIDTH || b.column != 1;  // of few rows it does not pay
+                    if (packed) pack(b, k, depth, n, width, panel);
+                    for (Index m = first_row; m < last_row; m += ROWS) {
+                        const int rows = int(std::min<Index>(ROWS, last_row - m));
+                        const Index block = (m - top) / ROWS, count = gathered ? counts[block] : depth;
+                        const float* const from =
+                            gathered ? numbers + block * deepest * ROWS : a.data + m * a.row + k * a.column;
+                        for (int j = 0; j < width; j += STRIP)
+                            tile_of(rows, count == depth, from, gathered ? 1 : a.row, gathered ? Index(ROWS) : a.column,
+                                    packed ? panel + j * depth : b.data + k * b.row + n + j,
+                                    packed ? Index(STRIP) : b.row, places + block * deepest, count, sums + j);
+                        complete(c, N, m, rows, n, width, sums, k || add, k + DEPTH < K, finish);
+                    }
                 }
+            };
+            if (threads == 1)
+                part(top, bottom, 0, N);
+            else if (panels % threads == 0 || panels > 4 * threads)
+                in_parts(N, WIDTH, [=](Index begin, Index end) { part(top, bottom, begin, end); });
+            else {
+                const Index share = ((bottom - top + ROWS - 1) / ROWS + threads - 1) / threads * ROWS;
+                in_parts(bottom - top, share, [=](Index begin, Index end) { part(top + begin, top + end, 0, N); });
             }
         }
-    };
-    if (threads == 1)
-        part(0, M, 0, N);
-    else if (panels % threads == 0 || panels > 4 * threads)
-        in_parts(N, WIDTH, [=](Index begin, Index end) { part(0, M, begin, end); });
-    else
-        in_parts(M, (blocks + threads - 1) / threads * ROWS, [=](Index begin, Index end) { part(begin, end, 0, N); });
 }
 
 // ---- the other operations
 
 enum { SIDE = 28, PART = 16384 };  // so many numbers are worth a task of their own
-enum { STRIP = 32 };  // nodes that are normalised together: two cache lines of each row
+enum { TOGETHER = 32 };  // nodes that are normalised at once: two cache lines of each row
 
 // Each square of four pixels of an image, one pixel outside too, as one number: one load instead of four
 struct Squares {
@@ -415,7 +457,7 @@ void dense(const float* x, const float* weight, const float* bias, float* value,
                 alignas(64) float biases[WIDTH] = {}, slopes[ROWS * WIDTH];
                 if (bias) std::memcpy(biases, bias + n, width * 4);
                 for (int i = 0; i < rows; i++)
-                    for (int j = 0; j < WIDTH; j += LANES) {
+                    for (int j = 0; j < width; j += LANES) {
                         float* sum = sums + i * WIDTH + j;
                         const Both both = activated(activation, leak, load(sum) + load(biases + j));
                         store(sum, both.value);
@@ -443,8 +485,11 @@ void set_gradients(const float* x, const float* delta, float* weight_gradient, f
                 put(weight_gradient, fan_out, m, rows, n, width, sums);
             });
     if (bias_gradient && !add) std::fill_n(bias_gradient, fan_out, 0.0f);
-    for (Index row = 0; row < rows && bias_gradient; row++)
-        for (Index n = 0; n < fan_out; n++) bias_gradient[n] += delta[row * fan_out + n];
+    if (bias_gradient)
+        in_parts(fan_out, WIDTH, [=](Index first, Index end) {
+            for (Index row = 0; row < rows; row++)
+                for (Index n = first; n < end; n++) bias_gradient[n] += delta[row * fan_out + n];
+        });
 }
 
 // z <- (z - its mean) / sqrt(its variance + epsilon), node by node; value <- g(y), slope <- g'(y), y = scale z + bias.
@@ -453,13 +498,13 @@ void set_gradients(const float* x, const float* delta, float* weight_gradient, f
 void normalised(float* z, const float* given_mean, const float* given_variance, const float* scale, const float* bias,
                 float* mean, float* variance, float* factor, float* value, float* slope, Index rows, Index nodes,
                 int activation, float leak, float epsilon, float pace) {
-    in_parts(nodes, STRIP, [=](Index first, Index end) {
+    in_parts(nodes, TOGETHER, [=](Index first, Index end) {
         const Flushing flushing;
         const Index width = end - first;
-        double sums[STRIP] = {}, squares[STRIP] = {};
-        alignas(64) float middle[STRIP] = {}, per[STRIP] = {}, scales[STRIP] = {}, biases[STRIP] = {};
-        float spread[STRIP] = {};
-        alignas(64) float y[STRIP] = {}, g[STRIP], s[STRIP];
+        double sums[TOGETHER] = {}, squares[TOGETHER] = {};
+        alignas(64) float middle[TOGETHER] = {}, per[TOGETHER] = {}, scales[TOGETHER] = {}, biases[TOGETHER] = {};
+        float spread[TOGETHER] = {};
+        alignas(64) float y[TOGETHER] = {}, g[TOGETHER], s[TOGETHER];
         std::memcpy(scales, scale + first, width * 4);
         std::memcpy(biases, bias + first, width * 4);
         if (given_mean) {
@@ -489,7 +534,7 @@ void normalised(float* z, const float* given_mean, const float* given_variance, 
                 z[at + j] = (z[at + j] - middle[j]) * per[j];
                 y[j] = z[at + j] * scales[j] + biases[j];
             }
-            for (int j = 0; j < STRIP; j += LANES) {
+            for (int j = 0; j < TOGETHER; j += LANES) {
                 const Both both = activated(activation, leak, load(y + j));
                 store(g + j, both.value);
                 store(s + j, both.slope);
@@ -505,11 +550,11 @@ void normalised(float* z, const float* given_mean, const float* given_variance, 
 void gradient_before_normalised(const float* gradient, const float* slope, const float* standard, const float* factor,
                                 float* scale_gradient, float* bias_gradient, float* delta, int add, Index rows,
                                 Index nodes) {
-    in_parts(nodes, STRIP, [=](Index first, Index end) {
+    in_parts(nodes, TOGETHER, [=](Index first, Index end) {
         const Flushing flushing;
         const Index width = end - first;
-        double along[STRIP] = {}, level[STRIP] = {};
-        float tilt[STRIP] = {}, shift[STRIP] = {};
+        double along[TOGETHER] = {}, level[TOGETHER] = {};
+        float tilt[TOGETHER] = {}, shift[TOGETHER] = {};
         for (Index row = 0; row < rows; row++)
             for (Index at = row * nodes + first, j = 0; j < width; j++) {
                 const float part = gradient[at + j] * slope[at + j];

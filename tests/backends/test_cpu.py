@@ -3,6 +3,7 @@
 import ctypes
 import hashlib
 import os
+import platform
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -280,6 +281,15 @@ def test_several_callers_at_once_and_a_forked_process(compiled):
 def _value_in_child():
     x, weight, bias = random(256, 784), random(784, 512, seed=54), random(512, seed=55)
     return cpu.dense(x, weight, bias, ACTIVATIONS["mish"], True)[0]
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="these are names of x86's vectors")
+@pytest.mark.parametrize("without", ["-mno-avx512f", "-mno-avx"])
+def test_on_processors_with_narrower_vectors_the_training_is_the_same_but_for_rounding(without, compiled):
+    _, _, ours = run()
+    command, _, narrow = run(CXX=f"{host.library()[1]} {without}")
+    assert command.endswith(without)
+    np.testing.assert_allclose(narrow, ours, atol=1e-4)
 
 
 def test_a_library_that_lacks_an_operation_is_not_used(monkeypatch):
