@@ -361,7 +361,6 @@ static void product(Matrix a, Matrix b, float* c, bool add, Index M, Index N, In
 // ---- the other operations
 
 enum { SIDE = 28, PART = 16384 };  // so many numbers are worth a task of their own
-enum { TOGETHER = 32 };  // nodes that are normalised at once: two cache lines of each row
 
 // Each square of four pixels of an image, one pixel outside too, as one number: one load instead of four
 struct Squares {
@@ -498,13 +497,13 @@ void set_gradients(const float* x, const float* delta, float* weight_gradient, f
 void normalised(float* z, const float* given_mean, const float* given_variance, const float* scale, const float* bias,
                 float* mean, float* variance, float* factor, float* value, float* slope, Index rows, Index nodes,
                 int activation, float leak, float epsilon, float pace) {
-    in_parts(nodes, TOGETHER, [=](Index first, Index end) {
+    in_parts(nodes, WIDTH, [=](Index first, Index end) {
         const Flushing flushing;
         const Index width = end - first;
-        double sums[TOGETHER] = {}, squares[TOGETHER] = {};
-        alignas(64) float middle[TOGETHER] = {}, per[TOGETHER] = {}, scales[TOGETHER] = {}, biases[TOGETHER] = {};
-        float spread[TOGETHER] = {};
-        alignas(64) float y[TOGETHER] = {}, g[TOGETHER], s[TOGETHER];
+        double sums[WIDTH] = {}, squares[WIDTH] = {};
+        alignas(64) float middle[WIDTH] = {}, per[WIDTH] = {}, scales[WIDTH] = {}, biases[WIDTH] = {};
+        float spread[WIDTH] = {};
+        alignas(64) float y[WIDTH] = {}, g[WIDTH], s[WIDTH];
         std::memcpy(scales, scale + first, width * 4);
         std::memcpy(biases, bias + first, width * 4);
         if (given_mean) {
@@ -534,7 +533,7 @@ void normalised(float* z, const float* given_mean, const float* given_variance, 
                 z[at + j] = (z[at + j] - middle[j]) * per[j];
                 y[j] = z[at + j] * scales[j] + biases[j];
             }
-            for (int j = 0; j < TOGETHER; j += LANES) {
+            for (int j = 0; j < WIDTH; j += LANES) {
                 const Both both = activated(activation, leak, load(y + j));
                 store(g + j, both.value);
                 store(s + j, both.slope);
@@ -550,11 +549,11 @@ void normalised(float* z, const float* given_mean, const float* given_variance, 
 void gradient_before_normalised(const float* gradient, const float* slope, const float* standard, const float* factor,
                                 float* scale_gradient, float* bias_gradient, float* delta, int add, Index rows,
                                 Index nodes) {
-    in_parts(nodes, TOGETHER, [=](Index first, Index end) {
+    in_parts(nodes, WIDTH, [=](Index first, Index end) {
         const Flushing flushing;
         const Index width = end - first;
-        double along[TOGETHER] = {}, level[TOGETHER] = {};
-        float tilt[TOGETHER] = {}, shift[TOGETHER] = {};
+        double along[WIDTH] = {}, level[WIDTH] = {};
+        float tilt[WIDTH] = {}, shift[WIDTH] = {};
         for (Index row = 0; row < rows; row++)
             for (Index at = row * nodes + first, j = 0; j < width; j++) {
                 const float part = gradient[at + j] * slope[at + j];
