@@ -485,7 +485,7 @@ void set_gradients(const float* x, const float* delta, float* weight_gradient, f
             });
     if (bias_gradient && !add) std::fill_n(bias_gradient, fan_out, 0.0f);
     if (bias_gradient)
-        in_parts(fan_out, WIDTH, [=](Index first, Index end) {
+        in_parts(fan_out, std::max<Index>(WIDTH, PART / std::max<Index>(rows, 1)), [=](Index first, Index end) {
             for (Index row = 0; row < rows; row++)
                 for (Index n = first; n < end; n++) bias_gradient[n] += delta[row * fan_out + n];
         });
