@@ -122,13 +122,14 @@ def of_neighbours(ink: np.ndarray, share: float) -> tuple[np.ndarray, float]:
     others do so by chance.
     """
     chance, ordered = 1.0 - share, share * ink.shape[1]
+    one_before, one_after = (np.roll(np.arange(ink.shape[1]), step) for step in (1, -1))
     before, after, following = np.ones_like(ink), np.ones_like(ink), 0.0
     for i in range(len(ink) - 1, 0, -1):
         told = after[i] * ink[i]
-        after[i - 1] = chance + ordered * np.roll(told / told.sum(), -1)
+        after[i - 1] = chance + (ordered / told.sum()) * told[one_after]
     for i in range(1, len(ink)):
         told = before[i - 1] * ink[i - 1]
-        next_ = ordered * np.roll(told / told.sum(), 1)
+        next_ = (ordered / told.sum()) * told[one_before]
         before[i] = chance + next_
         here = after[i] * ink[i]
         following += float(next_ @ here / (before[i] @ here))
