@@ -4,7 +4,7 @@ import lettergpu
 lettergpu.read("note.jpg").text
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, partial, reduce
@@ -28,7 +28,7 @@ from .normalise import as_the_report_did, has_emnists_form
 from .order import ABREAST, box_back, left_over, sections_of
 from .page import PHOTO, is_drawing, on_paper, perhaps_on_paper, turned_over
 from .pictures import Page, open_page, unframed
-from .reading import SURER, WORD, Letter, Reading
+from .reading import SURER, WORD, Letter, Reading, tried
 from .rules import unruled
 from .sheet import Glyph
 from .spans import Judge
@@ -43,7 +43,7 @@ BOLD, ALONE = -1.0, 0.5  # how likely each letter is that fills a picture, bold 
 AROUND = 0.5  # and how likely, in the mean, those of a picture that seems to end on the table: that has letters, too
 LOOKED = 45e6  # pixels looked at, a page's again for each way to see it, after which no other is tried
 ASKED, INKED = 2000, 100  # pieces a network was asked about, or ink is in, up to which another look or turn is worth it
-FULL = 1000  # letters: a page that has more is not read with weak ink and without, or around it
+FULL = 1000  # letters: a page that has more is not read with weak ink and without, or around it; nor if sure again
 ENOUGH = 8  # letters to tell by
 BINARIZERS = (*THRESHOLDS, "kmeans")
 JOINED = 0.4  # of a text's width that hangs together over several letters, from which on it is read badly
@@ -154,23 +154,23 @@ class Reader:
             if few and (grey := darkest(paper)) is not None:
                 with suppress(LettergpuError):
                     inks.append(find_ink(worth(grey), binarize, blur))
-            known, empty = _tried(look, chain.from_iterable(map(_seen_again, inks)))
-            known = self._filling(_tried(fills, two_toned(paper) if few else ())[0], known, size)
+            known, empty = tried(look, chain.from_iterable(map(_seen_again, inks)), self._full)
+            known = self._filling(tried(fills, two_toned(paper) if few else ())[0], known, size)
             if form == "single" or not known or len(known[0].letters) > FULL:
                 return self._fullest(known, empty)
-            parts, unread = _tried(partial(part, paper, blur), sections_of(ink))
+            parts, unread = tried(partial(part, paper, blur), sections_of(ink))
             best = self._fullest(known + ([] if unread or not parts else [reduce(Reading.around, parts)]), None)
             if best.turned:
                 return best
             rows = np.array([letter.box[1::2] for letter in best.letters]) * (shape[0] / size[1])
-            parts, _ = _tried(partial(part, paper, blur), left_over(ink, rows))
+            parts, _ = tried(partial(part, paper, blur), left_over(ink, rows))
             plain = [reading for reading in parts if reading.surety > -SURER and reading.abreast >= ABREAST]
             return reduce(Reading.around, plain, best)
 
         seen = partial(self._on_its_sheet, page.pixels)
         reading = seen(partial(through, SOFT))
         doubtful = reading.surety < -DOUBT and asked <= ASKED and shape[0] * shape[1] <= CLOSE
-        again, _ = _tried(seen, [partial(through, SHARPER)] if doubtful else [])
+        again, _ = tried(seen, [partial(through, SHARPER)] if doubtful else [])
         best = max(reading, *again, key=self._plain) if again else reading
         return replace(best, warning=reading.warning or best.warning).unnumbered().moved(left, above)
 
@@ -207,15 +207,15 @@ class Reader:
     def _on_its_sheet(self, pixels: np.ndarray, seen: Callable[[np.ndarray], Reading]) -> Reading:
         """What is read of all of the picture, or of what may be a note in it, where that says more."""
         page, *whole = on_paper(pixels)
-        known, empty = _tried(seen, [page])
+        known, empty = tried(seen, [page])
         full = bool(known) and len(known[0].letters) > FULL
         over = () if full else map(on_paper, turned_over(pixels))
-        around, _ = _tried(seen, () if full else chain(whole, *over))
+        around, _ = tried(seen, () if full else chain(whole, *over))
         known += [reading for reading in around if self._likely(reading).clip(*PLAIN).mean() > AROUND]
         if not is_drawing(pixels):
             sure = bool(known) and self._sure(known[0])
             notes = () if sure and max(pixels.shape) >= PHOTO else perhaps_on_paper(pixels, signs=not sure)
-            known += _tried(seen, notes)[0]
+            known += tried(seen, notes)[0]
         return self._fullest(known, empty)
 
     def _fullest(self, known: list[Reading], empty: LettergpuError | None) -> Reading:
@@ -261,6 +261,10 @@ class Reader:
         text = "\n".join(" ".join("".join(next(names) for _ in word) for word in line) for line in lines)
         return Reading(text, tuple(letters), warning=WARNING if found.joined > JOINED else "")
 
+    def _full(self, reading: Reading) -> bool:
+        """Whether nothing is left to see: a page full of letters without doubt."""
+        return len(reading.letters) > FULL and self._sure(reading)
+
     def _likely(self, reading: Reading) -> np.ndarray:
         """How likely each of these is a letter by its ink alone, as a line's are judged; what is none is below 0."""
         return self.judge.likely(np.stack([letter.image for letter in reading.letters]))
@@ -270,25 +274,12 @@ class Reader:
         return self.network.hidden(np.stack([letter.image for letter in letters]))
 
 
-@lru_cache(maxsize=1)
-def _boxed() -> Reader:
-    return Reader.of()
-
-
 def read(source: Any, *, model: str | Path | None = None, **how: Any) -> Reading:
     """The letters of a picture, as `Reader.read` takes and tells them. model: as `Reader.of` takes it."""
     return (_boxed() if model is None else Reader.of(model)).read(source, **how)
 
 
-def _tried(look: Callable[[Any], Reading], things: Iterable[Any]) -> tuple[list[Reading], LettergpuError | None]:
-    """What is read of these, and why the first could not be that could not."""
-    known, empty = list[Reading](), None
-    for thing in things:
-        try:
-            known.append(look(thing))
-        except LettergpuError as error:
-            empty = empty or error
-    return known, empty
+_boxed = lru_cache(maxsize=1)(Reader.of)
 
 
 def _seen_again(ink: Ink) -> list[Ink]:

@@ -1,12 +1,14 @@
-"""What was read of a picture: its letters, where they stand, and how sure that is; as Python has it and JSON."""
+"""What was read of a picture, or of several looks at it: letters, places, and how sure; as Python has it and JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise, product
 from operator import add
 from typing import Any
 
 import numpy as np
+
+from ..errors import LettergpuError
 
 ONE_TWO = tuple(product("IJL", "Z"))  # what the numbers of a list's first lines look like
 SURER = 0.1  # mean log probability by which one way to see letters has to be better: any ink looks like letters
@@ -123,3 +125,18 @@ class Reading:
                 for letter in self.letters
             ],
         }
+
+
+def tried(
+    look: Callable[[Any], Reading], things: Iterable[Any], enough: Callable[[Reading], bool] = lambda reading: False
+) -> tuple[list[Reading], LettergpuError | None]:
+    """What is read of these, up to what is enough, and why the first could not be that could not."""
+    known, empty = list[Reading](), None
+    for thing in things:
+        try:
+            known.append(look(thing))
+            if enough(known[-1]):
+                break
+        except LettergpuError as error:
+            empty = empty or error
+    return known, empty

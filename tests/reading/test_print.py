@@ -87,6 +87,22 @@ def test_what_is_large_or_full_or_was_looked_at_enough_is_not_looked_at_again(li
     assert len({blur for _, blur in seen}) == looks
 
 
+@pytest.mark.parametrize(("full", "doubt", "looks"), [(15, 0.1, 1), (16, 0.1, 2), (15, 0.0, 2)])
+def test_a_page_full_of_letters_without_doubt_is_not_looked_at_in_another_way(full, doubt, looks, reader, monkeypatch):
+    font = ImageFont.truetype(next(file for file in FACES if "DejaVuSans.ttf" in str(file)), 40)
+    page = Image.new("L", (420, 180), 250)
+    ImageDraw.Draw(page).multiline_text((30, 30), "THE QUICK\nBROWN FOX", 30, font, spacing=20)
+    seen = []
+    find_letters = reader_module.find_letters
+    monkeypatch.setattr(reader_module, "unruled", lambda share, stroke: [(share, stroke)] * 2)
+    monkeypatch.setattr(reader_module, "find_letters", lambda *how: seen.append(how) or find_letters(*how))
+    monkeypatch.setattr(reader_module, "FULL", full)
+    monkeypatch.setattr(reader_module, "SURER", doubt)
+    reading = reader.read(page)
+    assert reading.text.replace(" ", "").replace("\n", "") == "THEQUICKBROWNFOX"
+    assert len(seen) == looks
+
+
 def titled(times):
     """A word in print, lines below it in letters so many times as small, and the text."""
     words = np.random.default_rng(times).permutation([word.upper() for word in WORDS])
