@@ -41,8 +41,10 @@ WHEN = {
 }
 
 
-def ran(command, **how):
-    done = subprocess.run([sys.executable, "-c", SCRIPT.format(command)], capture_output=True, text=True, **how)
+def ran(command, interrupts=signal.SIG_DFL):
+    """Exit code, output and errors. interrupts: what a shell has set, that ignores them for jobs in the background."""
+    line, before = [sys.executable, "-c", SCRIPT.format(command)], lambda: signal.signal(signal.SIGINT, interrupts)
+    done = subprocess.run(line, capture_output=True, text=True, preexec_fn=before)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -53,5 +55,4 @@ def test_a_command_that_is_interrupted_ends_with_130(when):
 
 
 def test_where_a_shell_has_interrupts_ignored_they_are():
-    ignored = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)}
-    assert ran("interrupt()\n    sys.exit(7)", **ignored) == (7, "", "")
+    assert ran("interrupt()\n    sys.exit(7)", signal.SIG_IGN) == (7, "", "")
