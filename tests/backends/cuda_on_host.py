@@ -19,6 +19,7 @@ from cupy_source import elementwise_source
 
 CUPY = Path(cupy.__file__).parent / "_core" / "include"
 INCLUDE = [CUPY, CUPY / "cupy" / "_cccl" / "libcudacxx", *Path(cupy.__file__).parent.parent.glob("nvidia/*/include")]
+COMPILER = ["g++", "-std=c++20", "-O1", "-w", "-shared", "-fPIC", "-pthread", *(f"-I{path}" for path in INCLUDE)]
 SHIM = Path(__file__).with_name("cuda_on_host.h").read_text()
 
 
@@ -29,19 +30,27 @@ def folder():
 
 
 @cache
-def library(text):
+def header(above):
+    """C++ text that is above that of many kernels, compiled once: it takes longer than most of them."""
+    path = Path(folder().name) / f"{hashlib.sha256(above.encode()).hexdigest()}.h"
+    path.write_text(above)
+    subprocess.run([*COMPILER, "-x", "c++-header", path], check=True)
+    return path
+
+
+@cache
+def library(above, text):
     """C++ text, with what stands in for CUDA above it, as a shared library."""
-    source = Path(folder().name) / f"{hashlib.sha256(text.encode()).hexdigest()}.cpp"
+    source = Path(folder().name) / f"{hashlib.sha256((above + text).encode()).hexdigest()}.cpp"
     source.write_text(text)
-    command = ["g++", "-std=c++20", "-O1", "-w", "-shared", "-fPIC", "-pthread", *(f"-I{path}" for path in INCLUDE)]
-    subprocess.run([*command, "-o", source.with_suffix(".so"), source], check=True)
+    subprocess.run([*COMPILER, "-include", header(above), "-o", source.with_suffix(".so"), source], check=True)
     return ctypes.CDLL(str(source.with_suffix(".so")))
 
 
-def run(text, arguments):
+def run(above, text, arguments):
     """Call `run` of the text with the addresses of the arguments, arrays or NumPy's numbers."""
     held = [np.asarray(argument) for argument in arguments]
-    library(text).run((ctypes.c_void_p * len(held))(*(a.ctypes.data for a in held)))
+    library(above, text).run((ctypes.c_void_p * len(held))(*(a.ctypes.data for a in held)))
 
 
 def numbers(values):
@@ -73,7 +82,7 @@ class ElementwiseKernel(cupy.ElementwiseKernel):
         made += f"const ptrdiff_t shape[] = {numbers(shape)};\n"
         call = f"{self.name}({', '.join(passed)}, CIndexer<{len(shape)}, true>(shape));"
         text += f'extern "C" void run(void** arguments) {{\n{made}in_blocks(3, 64, [&] {{ {call} }});\n}}\n'
-        run(SHIM + "#include <cupy/carray.cuh>\n" + text, taken)
+        run(SHIM + "#include <cupy/carray.cuh>\n", text, taken)
 
 
 class RawKernel:
@@ -95,7 +104,8 @@ class RawKernel:
                 passed.append(f"*({ctype}*)arguments[{i}]")
         sizes = f"{grid[0]}, {(*grid, 1)[1]}, {block[0]}"
         call = f"in_turns({sizes}, [&] {{ {self.name}({', '.join(passed)}); }});"
-        run(f'#define TOGETHER\n{SHIM}{self.code}extern "C" void run(void** arguments) {{ {call} }}', arguments)
+        text = f'{self.code}extern "C" void run(void** arguments) {{ {call} }}'
+        run(f"#define TOGETHER\n{SHIM}", text, arguments)
 
 
 class HostCupy:
