@@ -14,6 +14,7 @@ ONE_TWO = tuple(product("IJL", "Z"))  # what the numbers of a list's first lines
 SURER = 0.1  # mean log probability by which one way to see letters has to be better: any ink looks like letters
 MANY, LINED = 300, 4.0  # letters of a page that is not turned, and side by side of one that does not lie on its side,
 WORD = 3  # and, or more, that do where but one is read as it is
+DRAWN = 1000, 0.1  # pieces of ink, or more, of which fewer are letters than so many: that is no writing, turned or not
 FILLED = 0.8  # of a picture's width and height that bold letters reach across where they fill it
 MARKED, BOXES, WORDS = 3, set("DGOQ"), set("AI")  # lines with a mark, at least; what boxes look like; and no mark
 
@@ -67,7 +68,8 @@ class Reading:
 
     def turns(self, pieces: int) -> tuple[int, ...]:
         """The quarters by which the picture may have to be turned. pieces: of its ink, as large as letters."""
-        if len(self.letters) > MANY or (len(self.letters) == 1 and pieces < WORD):
+        count, (many, few) = len(self.letters), DRAWN
+        if count > MANY or (count == 1 and pieces < WORD) or (pieces >= many and count < few * pieces):
             return ()
         return (1, 2, 3) if self.abreast < LINED else (2,) if self.surety < -SURER else ()
 

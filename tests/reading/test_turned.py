@@ -1,5 +1,7 @@
 """What lies on its side or on its head is turned to be read, and what stands upright is not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -8,6 +10,7 @@ from test_spans import set_in_print
 
 from lettergpu.reading import reader as reader_module
 from lettergpu.reading.reader import Reader
+from lettergpu.reading.reading import Letter, Reading
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,13 @@ def test_a_word_of_three_letters_is_not_one_letter_on_its_side(word, quarters, r
     upright = np.asarray(set_in_print(word, apart=0.0, face="DejaVuSerif"))
     found = reader.read(np.ascontiguousarray(np.rot90(upright, -quarters)))
     assert (found.text, found.turned) == (word, 90 * quarters)
+
+
+@pytest.mark.parametrize(("pieces", "ways"), [(30, (1, 2, 3)), (999, (1, 2, 3)), (1000, ()), (4000, ())])
+def test_what_is_drawn_and_no_writing_is_not_turned(pieces, ways):
+    letter = Letter((0, 0, 9, 9), (("I", 1.0),), np.zeros((28, 28), np.uint8), np.zeros((28, 28), np.uint8))
+    letters = [replace(letter, box=(0, 20 * line, 9, 20 * line + 9)) for line in range(30)]
+    assert Reading("\n".join("I" * 30), tuple(letters)).turns(pieces) == ways
 
 
 @pytest.mark.parametrize(("asked", "turned"), [(2000, 180), (3, 0)])
