@@ -194,8 +194,8 @@ def load_letters(
         raise LettergpuError(f"--test {held_out}: give a share above 0, or 1 for all")
     source = sources.read(path, split, test_only=test_only)
     way, parts, found = _upright(source, orientation, eyes, progress)
-    if "" in parts:
-        parts = _parted(parts[""], held_out)
+    if "" in parts or "test" not in parts:
+        parts = _parted(parts.get("", parts.get("train", NONE)), held_out)
         found["test part"] = "all" if held_out == 1 else f"{held_out:.0%} of each class, held out here (--test)"
     train, test = parts.get("train", NONE), parts["test"]
     name = as_text(path)

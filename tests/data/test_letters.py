@@ -107,12 +107,13 @@ def test_sources_that_do_not_exist(data, split, message):
         find_source(data, split)
 
 
-@pytest.fixture
-def untested(few_letters, tmp_path):
+@pytest.fixture(params=[("images", "labels"), ("x_train", "y_train")], ids=" and ".join)
+def untested(few_letters, tmp_path, request):
     """A file without a test part, in which each image tells its row."""
     images = few_letters.train.images.copy()
     images[:, 0, 0], images[:, 0, 1] = np.arange(400) % 256, np.arange(400) // 256
-    np.savez(path := tmp_path / "letters.npz", images=images, labels=few_letters.train.labels)
+    arrays = zip(request.param, (images, few_letters.train.labels), strict=True)
+    np.savez(path := tmp_path / "letters.npz", **dict(arrays))
     return path
 
 
