@@ -40,7 +40,7 @@ import lettergpu
 from lettergpu.errors import LettergpuError
 
 SECONDS = 20.0
-PATIENCE = 200  # seconds by the clock
+PATIENCE = int(10 * SECONDS)  # by the clock
 BYTES = 10**9
 CEILING = 8 * BYTES  # of address space, lest the machine suffer
 ANSWERED, REFUSED = "answered", "refused"
