@@ -69,8 +69,8 @@ def write(page, word, *, size=0.15, left=0.08, top=0.3):
 
 
 def shows(page, text):
-    """Wait until the page reads this."""
-    expect(page.locator("#text button")).to_have_text(list(text.replace(" ", "").replace("\n", "")), timeout=20_000)
+    """Wait until the page reads this, and has no newer reading on its way."""
+    expect(page.locator("#text[aria-busy=true], #text button")).to_have_text(list(text.replace(" ", "").replace("\n", "")), timeout=20_000)
 
 
 def ink(page, selector="#paper"):
@@ -263,6 +263,7 @@ def test_one_request_at_a_time_and_the_newest_drawing_wins(open_page):
     }""")
     page.locator("#undo").click()  # is read again
     page.wait_for_function("before => window.sent > before", arg=before)
+    expect(page.locator("#text")).to_have_attribute("aria-busy", "true")
     page.locator("#clear").click()
     page.evaluate("""() => {
         const text = document.getElementById("text");

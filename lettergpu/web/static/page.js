@@ -29,6 +29,7 @@ const board = new Board(document.getElementById("board"), document.getElementByI
       edition += 1;
       show({ text: "", letters: [] }, "");
     }
+    text.ariaBusy = "true";
     // not put off by further changes: the letters appear while one writes
     pausing ||= setTimeout(() => { pausing = 0; ask(); }, PAUSE);
   },
@@ -42,6 +43,7 @@ const teaching = new Teaching({ offers, letter: () => reading.letters[selected],
 // One request at a time; of what changes meanwhile only the newest is sent.
 async function ask() {
   waiting = true;
+  text.ariaBusy = "true";
   if (asking) return;
   asking = true;
   while (waiting) {
@@ -51,6 +53,7 @@ async function ask() {
     if (asked === edition && !(sentence && board.stroke)) show(answer, sentence);  // half a letter is no mistake
   }
   asking = false;
+  text.ariaBusy = String(pausing > 0);
 }
 
 // A reading, and, where there is none, why.
