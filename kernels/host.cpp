@@ -5,8 +5,9 @@
 // so many rows and a strip stay in registers over the whole inner dimension, and what is to be done with them is done
 // before they are written. Each sum is added up in the same order however many threads there are.
 //
-// Two thirds of a letter's pixels are 0. Where all ROWS rows of A are, there is nothing to add (not even 0 times
-// infinity), and a third of the work of the first layer falls away, and half of that of its weights' gradient.
+// Two thirds of a letter's pixels are 0. Where all rows of A that are taken together are, there is nothing to add (not
+// even 0 times infinity). So of such an A only SPARSE_ROWS are taken together, and some two fifths of the first layer's
+// work fall away. With two it would be more, but as the panel is read more often, it is slower beside other programs.
 
 #include <algorithm>
 #include <cmath>
@@ -31,8 +32,9 @@ enum { LANES = 8, COLUMNS = 2, ROWS = 6 };
 #else
 enum { LANES = 4, COLUMNS = 4, ROWS = 6 };
 #endif
+enum { SPARSE_ROWS = 4 };
 enum { STRIP = LANES * COLUMNS, WIDTH = 64, DEPTH = 1024 };  // a panel of DEPTH rows stays in the second-level cache
-enum { CHUNK = 171 * ROWS };  // rows of A, a few more than 1024, of which at most DEPTH columns are gathered at once
+enum { CHUNK = 86 * 12 };  // rows of A, a few more than 1024, of which at most DEPTH columns are gathered at once
 enum { AHEAD = 24 };  // rows of B that are asked of memory before they are packed
 enum { WIDE = 16 };  // vectors of one row's product that are summed at once
 
@@ -153,23 +155,25 @@ static Index nonzero(Matrix a, Index m, Index rows, Index first, Index depth, Pl
     return count;
 }
 
-// numbers <- of those rows and columns of a, column by column, ROWS for each; with places only of columns in which not
-// all are 0, and places <- which ones, counted from `first`
+// numbers <- of those rows and columns of a, column by column, `high` for each; with places only of columns in which
+// not all are 0, and places <- which ones, counted from `first`
+template <int high>
 static Index gather(Matrix a, Index m, Index rows, Index first, Index depth, Place* places, float* numbers) {
     const float* from = a.data + m * a.row + first * a.column;
-    if (a.row == 1 && rows == ROWS) {
+    if (a.row == 1 && rows == high) {
         Index count = 0;
         for (Index k = 0; k < depth; k++, from += a.column) {
-            uint64_t bits[ROWS / 2];
+            uint64_t bits[high / 2], any = 0;
             std::memcpy(bits, from, sizeof bits);
-            std::memcpy(numbers + count * ROWS, bits, sizeof bits);
+            std::memcpy(numbers + count * high, bits, sizeof bits);
+            for (const uint64_t two : bits) any |= two;
             if (places) places[count] = Place(k);
-            count += !places || ((bits[0] | bits[1] | bits[2]) & 0x7fffffff7fffffff) != 0;  // -0 is 0 as well
+            count += !places || (any & 0x7fffffff7fffffff) != 0;  // -0 is 0 as well
         }
         return count;
     }
     const Index count = places ? nonzero(a, m, rows, first, depth, places) : depth;
-    for (Index place = 0; place < count; place++, numbers += ROWS)
+    for (Index place = 0; place < count; place++, numbers += high)
         for (Index i = 0; i < rows; i++)
             numbers[i] = from[i * a.row + (places ? Index(places[place]) : place) * a.column];
     return count;
@@ -200,7 +204,7 @@ static inline void tile_of(int wanted, bool all, const float* a, Index row, Inde
                            Index step, const Place* places, Index count, float* sums) {
     if (wanted == rows)
         return all ? tile<rows, true>(a, row, column, panel, step, places, count, sums)
-                   : tile<rows, false>(a, 1, ROWS, panel, step, places, count, sums);
+                   : tile<rows, false>(a, 1, SPARSE_ROWS, panel, step, places, count, sums);
     if constexpr (rows > 1) tile_of<rows - 1>(wanted, all, a, row, column, panel, step, places, count, sums);
 }
 
@@ -231,7 +235,7 @@ static float* scratch(Index count) {
 static inline void put(float* c, Index N, Index m, int rows, Index n, int width, const float* sums) {
     for (int i = 0; i < rows; i++) {
         float* to = c + (m + i) * N + n;
-        for (int j = 0; j < width; j += 16) __builtin_prefetch(to + ROWS * N + j, 1);  // the next piece's place
+        for (int j = 0; j < width; j += 16) __builtin_prefetch(to + rows * N + j, 1);  // the next piece's place
         if (width == WIDTH)
             for (int j = 0; j < WIDTH; j += LANES) store(to + j, load(sums + i * WIDTH + j));
         else
@@ -300,17 +304,18 @@ static void product(Matrix a, Matrix b, float* c, bool add, Index M, Index N, In
     if (M == 1 && K <= DEPTH && a.column == 1 && b.column == 1 && !add)
         return row_product(a.data, b.data, N, K, finish);
     const Index panels = (N + WIDTH - 1) / WIDTH, threads = M * N * K > 1000000 ? Index(lettergpu::threads().count) : 1;
-    const Index deepest = std::min<Index>(DEPTH, K), blocks = (std::min<Index>(CHUNK, M) + ROWS - 1) / ROWS;
-    const Index middle = M / ROWS / 2 * ROWS;  // there a letter is
+    const Index deepest = std::min<Index>(DEPTH, K), middle = M / 2 / SPARSE_ROWS * SPARSE_ROWS;  // there a letter is
     static thread_local std::vector<Place> all_places(DEPTH);
     static thread_local std::vector<Index> all_counts;
     static thread_local std::vector<float> all_numbers;
-    const bool sparse = panels > 1 && nonzero(a, middle, std::min<Index>(ROWS, M - middle), 0, deepest,
+    const bool sparse = panels > 1 && nonzero(a, middle, std::min<Index>(SPARSE_ROWS, M - middle), 0, deepest,
                                               all_places.data()) < deepest * 9 / 10;
     const bool gathered = panels > 1 && (sparse || a.column != 1);
+    const Index high = sparse ? Index(SPARSE_ROWS) : Index(ROWS);
+    const Index blocks = (std::min<Index>(CHUNK, M) + high - 1) / high;
     if (sparse) all_places.resize(std::max<size_t>(all_places.size(), blocks * deepest));
     if (gathered) all_counts.resize(std::max<size_t>(all_counts.size(), blocks));
-    if (gathered) all_numbers.resize(std::max<size_t>(all_numbers.size(), blocks * deepest * ROWS));
+    if (gathered) all_numbers.resize(std::max<size_t>(all_numbers.size(), blocks * deepest * high));
     Place* const places = all_places.data();  // of block i from i * deepest on
     float* const numbers = all_numbers.data();
     Index* const counts = all_counts.data();
@@ -319,11 +324,13 @@ static void product(Matrix a, Matrix b, float* c, bool add, Index M, Index N, In
         for (Index k = 0; k == 0 || k < K; k += DEPTH) {
             const Index bottom = std::min<Index>(top + CHUNK, M), depth = std::min<Index>(DEPTH, K - k);
             if (gathered)
-                in_parts((bottom - top + ROWS - 1) / ROWS, 4, [=](Index block, Index end) {
+                in_parts((bottom - top + high - 1) / high, 24 / high, [=](Index block, Index end) {
                     for (; block < end; block++) {
-                        const Index m = top + block * ROWS, rows = std::min<Index>(ROWS, bottom - m);
-                        counts[block] = gather(a, m, rows, k, depth, sparse ? places + block * deepest : nullptr,
-                                               numbers + block * deepest * ROWS);
+                        const Index m = top + block * high, rows = std::min<Index>(high, bottom - m);
+                        float* const to = numbers + block * deepest * high;
+                        counts[block] = sparse
+                            ? gather<SPARSE_ROWS>(a, m, rows, k, depth, places + block * deepest, to)
+                            : gather<ROWS>(a, m, rows, k, depth, nullptr, to);
                     }
                 });
             const auto part = [=](Index first_row, Index last_row, Index first_column, Index last_column) {
@@ -334,13 +341,13 @@ static void product(Matrix a, Matrix b, float* c, bool add, Index M, Index N, In
                     const int width = int(std::min<Index>(WIDTH, N - n));
                     const bool packed = M > 4 * ROWS || width < WIDTH || b.column != 1;  // of few rows it does not pay
                     if (packed) pack(b, k, depth, n, width, panel);
-                    for (Index m = first_row; m < last_row; m += ROWS) {
-                        const int rows = int(std::min<Index>(ROWS, last_row - m));
-                        const Index block = (m - top) / ROWS, count = gathered ? counts[block] : depth;
+                    for (Index m = first_row; m < last_row; m += high) {
+                        const int rows = int(std::min<Index>(high, last_row - m));
+                        const Index block = (m - top) / high, count = gathered ? counts[block] : depth;
                         const float* const from =
-                            gathered ? numbers + block * deepest * ROWS : a.data + m * a.row + k * a.column;
+                            gathered ? numbers + block * deepest * high : a.data + m * a.row + k * a.column;
                         for (int j = 0; j < width; j += STRIP)
-                            tile_of(rows, count == depth, from, gathered ? 1 : a.row, gathered ? Index(ROWS) : a.column,
+                            tile_of(rows, count == depth, from, gathered ? 1 : a.row, gathered ? high : a.column,
                                     packed ? panel + j * depth : b.data + k * b.row + n + j,
                                     packed ? Index(STRIP) : b.row, places + block * deepest, count, sums + j);
                         complete(c, N, m, rows, n, width, sums, k || add, k + DEPTH < K, finish);
@@ -352,7 +359,7 @@ static void product(Matrix a, Matrix b, float* c, bool add, Index M, Index N, In
             else if (panels % threads == 0 || panels > 4 * threads)
                 in_parts(N, WIDTH, [=](Index begin, Index end) { part(top, bottom, begin, end); });
             else {
-                const Index share = ((bottom - top + ROWS - 1) / ROWS + threads - 1) / threads * ROWS;
+                const Index share = ((bottom - top + high - 1) / high + threads - 1) / threads * high;
                 in_parts(bottom - top, share, [=](Index begin, Index end) { part(top + begin, top + end, 0, N); });
             }
         }

@@ -22,9 +22,9 @@ def usable_cores() -> list[int]:
 
 
 def machine() -> str:
-    """The processor and its usable cores, before `limit_threads`, such as amd-epyc-family-26-2-cores.
+    """The processor and its usable cores, before `limit_threads`, such as amd-epyc-family-25-model-17-2-cores.
 
-    The family, because a virtual machine may not tell more than "AMD EPYC" of its processor.
+    Family and model, because a virtual machine may not tell more than "AMD EPYC" of its processor.
     """
     if known := os.environ.get("LETTERGPU_BENCH_MACHINE"):
         return known
@@ -33,8 +33,9 @@ def machine() -> str:
         told = Path("/proc/cpuinfo").read_text()
         if found := re.search(r"model name\s*: (.*)", told):
             name = found[1]
-        if found := re.search(r"cpu family\s*: (.*)", told):
-            name += f" family {found[1]}"
+        for number in ("family", "model"):
+            if found := re.search(rf"^(?:cpu )?{number}\s*: (.*)", told, re.MULTILINE):
+                name += f" {number} {found[1]}"
     except OSError:
         pass
     return re.sub(r"[^a-z0-9]+", "-", f"{name} {len(usable_cores())} cores".lower()).strip("-")
