@@ -69,7 +69,7 @@ def test_products(rows, fan_in, fan_out, compiled):
             np.testing.assert_allclose(got, times * expected, rtol=1e-5, atol=2e-6 * max(rows, 1))
 
 
-@pytest.mark.parametrize("rows", [1, 5, 12, 13, 100])
+@pytest.mark.parametrize("rows", [1, 5, 12, 13, 100, 1035])
 def test_products_of_mostly_dark_pixels(rows, compiled):
     """Pixels that are 0 in all of some rows are left out, and no others."""
     rng = np.random.default_rng(51)

@@ -70,7 +70,8 @@ def write(page, word, *, size=0.15, left=0.08, top=0.3):
 
 def shows(page, text):
     """Wait until the page reads this, and has no newer reading on its way."""
-    expect(page.locator("#text[aria-busy=true], #text button")).to_have_text(list(text.replace(" ", "").replace("\n", "")), timeout=20_000)
+    found = page.locator("#text[aria-busy=true], #text button")
+    expect(found).to_have_text(list(text.replace(" ", "").replace("\n", "")), timeout=20_000)
 
 
 def ink(page, selector="#paper"):
