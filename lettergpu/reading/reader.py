@@ -43,7 +43,8 @@ BOLD, ALONE = -1.0, 0.5  # how likely each letter is that fills a picture, bold 
 AROUND = 0.5  # and how likely, in the mean, those of a picture that seems to end on the table: that has letters, too
 LOOKED = 45e6  # pixels looked at, a page's again for each way to see it, after which no other is tried
 ASKED, INKED = 2000, 100  # pieces a network was asked about, or ink is in, up to which another look or turn is worth it
-FULL = 1000  # letters: a page that has more is not read with weak ink and without, or around it; nor if sure again
+FULL = 1000  # letters: a page that has more is not read with weak ink and without, or around it; nor if sure again,
+MOST = 2000  # and of more than these not again in any case: each look takes seconds
 ENOUGH = 8  # letters to tell by
 BINARIZERS = (*THRESHOLDS, "kmeans")
 JOINED = 0.4  # of a text's width that hangs together over several letters, from which on it is read badly
@@ -107,7 +108,7 @@ class Reader:
 
         page, left, above = unframed(page)
         shape, size = page.pixels.shape[:2], page.size
-        asked = looked = 0
+        asked = looked = most = 0
 
         def names(images: np.ndarray) -> np.ndarray:
             nonlocal asked
@@ -116,7 +117,7 @@ class Reader:
 
         def worth(pixels: np.ndarray) -> np.ndarray:
             nonlocal looked
-            if looked > LOOKED:
+            if looked > LOOKED or most > MOST:
                 raise LettergpuError(EMPTY)
             looked += pixels.shape[0] * pixels.shape[1]
             return pixels
@@ -126,10 +127,12 @@ class Reader:
             return find_letters(ink, self.judge._replace(names=names), words, language)
 
         def look(ink: Ink, one: bool = form == "single") -> Reading:
+            nonlocal most
             before = asked
             if one:
                 return self._answer(_alone(single_letter(ink)), shape, size, top)
             reading = self._answer(find(ink), shape, size, top)
+            most = max(most, len(reading.letters))
             if form == "auto" and may_be_one(np.array([letter.box for letter in reading.letters]), ink):
                 whole = look(ink, one=True)
                 reading = whole if self._likely(whole).mean() > self._likely(reading).mean() + SURER else reading

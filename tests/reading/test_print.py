@@ -71,7 +71,15 @@ def test_bold_print_whose_holes_and_gaps_a_camera_blurs_is_looked_at_more_sharpl
 
 @pytest.mark.parametrize(
     ("limit", "value", "looks"),
-    [("ASKED", 2000, 2), ("ASKED", 20, 1), ("CLOSE", 1000, 1), ("LOOKED", 1e6, 2), ("LOOKED", 420 * 130, 1)],
+    [
+        ("ASKED", 2000, 2),
+        ("ASKED", 20, 1),
+        ("CLOSE", 1000, 1),
+        ("LOOKED", 1e6, 2),
+        ("LOOKED", 420 * 130, 1),
+        ("MOST", 30, 2),
+        ("MOST", 10, 1),
+    ],
 )
 def test_what_is_large_or_full_or_was_looked_at_enough_is_not_looked_at_again(limit, value, looks, reader, monkeypatch):
     """If it leaves doubt, as anything does here."""
