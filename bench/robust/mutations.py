@@ -93,13 +93,16 @@ def reworded(content: bytes, rng: Random) -> bytes:
     if rng.random() < 0.3:
         return damaged(content, rng)
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        words = list(TOKEN.finditer(content))
-        if not words:
+        if not (word := _word(content, rng)):
             return content
-        start, end = rng.choice(words).span()
-        instead = rng.choice((*(word.encode() for word in WORDS), b"", 3 * content[start:end], rng.choice(words)[0]))
-        content = content[:start] + instead + content[end:]
+        others = *(other.encode() for other in WORDS), b"", 3 * word[0], _word(content, rng)[0]
+        content = content[: word.start()] + rng.choice(others) + content[word.end() :]
     return content
+
+
+def _word(content: bytes, rng: Random) -> re.Match[bytes] | None:
+    """A word, or the rest of one, that a random place is before or in; to list them all takes longer than to read."""
+    return TOKEN.search(content, rng.randrange(len(content) + 1)) or TOKEN.search(content)
 
 
 def in_gzip(content: bytes, rng: Random) -> bytes:
