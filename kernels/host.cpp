@@ -7,7 +7,7 @@
 //
 // Two thirds of a letter's pixels are 0. Where all rows of A that are taken together are, there is nothing to add (not
 // even 0 times infinity). So of such an A only SPARSE_ROWS are taken together, and some two fifths of the first layer's
-// work fall away. With two it would be more, but as the panel is read more often, it is slower beside other programs.
+// work fall away. With two it is more, but the panel is read more often: slower in some minutes of a shared machine.
 
 #include <algorithm>
 #include <cmath>
